@@ -1,0 +1,1 @@
+"""OBSERVE: what is on the disk. Never writes."""

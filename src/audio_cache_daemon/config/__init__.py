@@ -1,0 +1,1 @@
+"""BOUNDARY: YAML in, values out; strict, all problems at once."""

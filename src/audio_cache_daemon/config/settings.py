@@ -1,0 +1,73 @@
+"""A configuration as values: what the file says, with every default filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from audio_cache_daemon.model import CacheLocation
+from audio_cache_daemon.retention.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class WriterSettings:
+    """The generator: whether it runs, how its start is known, how it is stopped and started. Durations in seconds."""
+
+    mode: Literal["live", "stopped"] = "live"
+    release_on: Literal["restart", "addition"] = "restart"
+    unit: str | None = None
+    started_file: Path | None = None
+    max_wait: float | None = None
+    quiesce: float = 30.0
+    target_per_prompt: int = 3
+    stop: tuple[str, ...] = ()
+    start: tuple[str, ...] = ()
+    reload: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """A cache, the policy that keeps it, and the generator that fills it."""
+
+    location: CacheLocation
+    policy: Policy
+    writer: WriterSettings = field(default_factory=WriterSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """Where the audit logs are (None: in each cache's state directory), and whether they hold prompts."""
+
+    directory: Path | None = None
+    prompts: Literal["full", "omit"] = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """The address of the daemon's read-only HTTP server."""
+
+    host: str = "127.0.0.1"
+    port: int = 9843
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What the daemon logs, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "text", "json"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A whole configuration. `digest` identifies the text it came from, in audit records."""
+
+    caches: Mapping[str, CacheSettings]
+    policies: Mapping[str, Policy]
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    source: Path | None = None
+    digest: str = ""

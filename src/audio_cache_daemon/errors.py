@@ -1,0 +1,31 @@
+"""What can go wrong, as exceptions that a person can act on: what happened, which file, what to do."""
+
+from __future__ import annotations
+
+
+class MaintenanceError(Exception):
+    """Anything that ends a run or a command with a message instead of a traceback."""
+
+
+class ConfigError(MaintenanceError):
+    """The configuration or the command line asks for something that can't be done."""
+
+
+class CacheUnreadableError(MaintenanceError):
+    """The cache directory or its index can't be read at all."""
+
+
+class CacheLockedError(MaintenanceError):
+    """Another maintainer holds the lock of this cache."""
+
+
+class UnsafePlanError(MaintenanceError):
+    """A limit or a sentinel refuses the run: what it found is implausible."""
+
+
+class InconsistentIndexError(MaintenanceError):
+    """Rows and vectors can't be matched, so nothing may be dropped from the index."""
+
+
+class AuditError(MaintenanceError):
+    """The audit log can't be written, so nothing may be removed."""

@@ -1,0 +1,1 @@
+"""ACT: carries a plan out. Decides nothing."""

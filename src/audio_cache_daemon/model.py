@@ -1,0 +1,274 @@
+"""The values that the stages hand on: where a cache is, what was found in it, what is to go, what happened.
+
+A row's values are numpy columns, one entry a line of `meta.jsonl`; its texts stay in the file and are read
+back by byte offset. A value that is missing or can't be true is NaN (numbers) or -1 (numbers of things).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+Bools: TypeAlias = NDArray[np.bool_]
+Truths: TypeAlias = NDArray[np.uint8]
+
+STATE_DIRECTORY = ".audio-cache-daemon"
+"""Our own directory: in a cache for state and journal, in an audio root for its trash."""
+
+
+class Truth(IntEnum):
+    """Three-valued logic: `and` is the minimum, `or` the maximum."""
+
+    FALSE = 0
+    UNDECIDABLE = 1
+    TRUE = 2
+
+
+class ItemState(IntEnum):
+    """What is known of a row's file."""
+
+    OK = 0
+    MISSING = 1
+    UNDECIDABLE = 2
+    RETIRED = 3
+
+
+class StrayKind(IntEnum):
+    """Files that no row names."""
+
+    ORPHAN = 0
+    LEFTOVER = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CacheLocation:
+    """Where a cache is, and how the paths in its rows are to be read.
+
+    `audio_roots` are the trees in which a file may be removed; `path_base` resolves relative paths (None:
+    they are undecidable); `path_map` turns a prefix of the writer's view of a path into ours.
+    """
+
+    name: str
+    path: Path
+    audio_roots: tuple[Path, ...]
+    path_base: Path | None = None
+    path_map: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def state_directory(self) -> Path:
+        return self.path / STATE_DIRECTORY
+
+
+@dataclass(frozen=True, slots=True)
+class ScanNeeds:
+    """What a scan has to find out beyond the plain columns, because a rule asks for it."""
+
+    patterns: frozenset[str] = frozenset()
+    content: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What tells that a file is still the one that was looked at."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A fault that a scan met and went on from. `where` is a file, a line or a key."""
+
+    kind: str
+    where: str
+    message: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayInfo:
+    """An embedding array as its header tells it: `rows` x `width` of `dtype`, data from byte `data_offset`."""
+
+    name: str
+    identity: FileIdentity
+    rows: int
+    width: int
+    dtype: str
+    data_offset: int
+
+    @property
+    def row_bytes(self) -> int:
+        return self.width * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """The four index files as they were when they were read. `arrays` holds those that are there and sound."""
+
+    identity: FileIdentity
+    arrays: Mapping[str, ArrayInfo]
+    torn_tail: bool = False
+
+    @property
+    def vector_bytes(self) -> int:
+        """Bytes of vectors that dropping one row frees."""
+        return sum(array.row_bytes for array in self.arrays.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One entry a line of `meta.jsonl`, in its order.
+
+    `offset` has one entry more: row i is the bytes from offset[i] to offset[i + 1]. `prompt` numbers the
+    distinct values of `prompt_norm`, `file` the distinct audio files (several rows may name one), `content` the
+    distinct contents among files of equal size (only when asked for). `readable` is false for a line that is
+    no row: it is counted as no item and never selected. `matches` holds a Truths column for each pattern.
+    """
+
+    offset: Ints
+    readable: Bools
+    timestamp: Floats
+    duration: NDArray[np.float32]
+    quality: Floats
+    prompt: NDArray[np.int32]
+    state: NDArray[np.uint8]
+    file: NDArray[np.int32]
+    size: Ints
+    inode: Ints
+    mtime_ns: Ints
+    root: NDArray[np.int8]
+    missing_since: Floats
+    used_elsewhere: Bools
+    content: NDArray[np.int32]
+    matches: Mapping[str, Truths] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.timestamp)
+
+
+@dataclass(frozen=True, slots=True)
+class Strays:
+    """Audio files under the roots that no row names. `changed` is the later of mtime and ctime, in seconds."""
+
+    path: tuple[str, ...]
+    kind: NDArray[np.uint8]
+    size: Ints
+    changed: Floats
+    inode: Ints
+    mtime_ns: Ints
+    root: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """An audio root as it was found. `device` and `inode` are None when it isn't there."""
+
+    path: Path
+    device: int | None
+    inode: int | None
+    disk_free: int = 0
+    disk_size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """A cache as it was observed. `orphans_undecidable` says why no file can be called an orphan, or is None."""
+
+    location: CacheLocation
+    index: IndexInfo
+    rows: Rows
+    strays: Strays
+    roots: tuple[Root, ...]
+    problems: tuple[Problem, ...] = ()
+    orphans_undecidable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evictions:
+    """What one kind of subject (rows or strays) loses: parallel columns, in ascending order of `subject`.
+
+    `rule` indexes `Plan.rules`; `value` and `threshold` are the measured number and the limit it crossed (NaN
+    where the reason is no number); `keeper` is the row whose copy stays, or -1.
+    """
+
+    subject: Ints
+    rule: NDArray[np.int16]
+    value: Floats
+    threshold: Floats
+    keeper: Ints
+
+    def __len__(self) -> int:
+        return len(self.subject)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRule:
+    """A rule as the plan and its reports know it: its name, its criterion, and the text it compares with, if any."""
+
+    name: str
+    criterion: str
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What goes and why; the executor's only input.
+
+    `protected` says for each row which protection holds it (index into `protections`, -1: none).
+    `undecidable` counts the items for which a condition that the policy asks for could not be decided.
+    `capped` names the limits that cut the budget short; `refusals` says in words why the plan must not be
+    executed (empty: it may).
+    """
+
+    inventory: Inventory
+    now: float
+    rules: tuple[PlanRule, ...]
+    protections: tuple[str, ...]
+    rows: Evictions
+    strays: Evictions
+    protected: NDArray[np.int16]
+    undecidable: int = 0
+    capped: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A limit or sentinel that stops a plan: its name (a bounded set), what it saw, how to go on."""
+
+    limit: str
+    message: str
+
+
+class OutcomeKind(StrEnum):
+    """What became of a planned eviction."""
+
+    EVICTED = "evicted"
+    GONE = "gone"
+    CHANGED = "changed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one planned eviction: of row `row`, or of the stray `stray` (the other is None)."""
+
+    kind: OutcomeKind
+    row: int | None
+    stray: int | None
+    bytes_freed: int = 0
+    error: str | None = None

@@ -1,0 +1,168 @@
+"""What an operator can ask for, as values. Durations are seconds, sizes bytes, percentages 0 to 100."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Preference: TypeAlias = Literal["quality", "newest", "oldest", "longest"]
+EvictionOrder: TypeAlias = Literal["oldest", "lowest_quality", "largest"]
+SubjectState: TypeAlias = Literal["missing", "orphan", "leftover"]
+
+
+@dataclass(frozen=True, slots=True)
+class MaxAge:
+    """Selects items older than `seconds`; one exactly that old is kept."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Selects items whose prompt contains a match of the regular expression, in either case."""
+
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dedupe:
+    """Selects all but the `keep` best of each group of items with one prompt, or with the same bytes."""
+
+    by: Literal["prompt", "content"]
+    keep: int = 1
+    prefer: tuple[Preference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InState:
+    """Selects rows without a file (`missing`), or files without a row (`orphan`, `leftover`)."""
+
+    state: SubjectState
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """Selects each item whose file is known. Only the `clear` command asks for it; no policy file can."""
+
+
+Criterion: TypeAlias = MaxAge | Pattern | Dedupe | InState | Everything
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A named criterion, narrowed to subjects older than `min_age` and to prompts that match `pattern`."""
+
+    name: str
+    criterion: Criterion
+    min_age: float | None = None
+    pattern: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class YoungerThan:
+    """Protects what is younger than `seconds`, or exactly that old."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeepBest:
+    """Protects the `count` items of highest quality of each prompt, among those whose file is there."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeepNewest:
+    """Protects the `count` newest items of each prompt, among those whose file is there."""
+
+    count: int
+
+
+ProtectionCriterion: TypeAlias = YoungerThan | Pattern | KeepBest | KeepNewest
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """A named criterion; nothing selects what it holds for, nor what it can't be decided for."""
+
+    name: str
+    criterion: ProtectionCriterion
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Evict only above `high`, until at or below `low`."""
+
+    high: int
+    low: int
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A part of a disk, in percent of its size."""
+
+    percent: float
+
+    def of(self, size: int) -> int:
+        """Bytes of a disk of `size` bytes."""
+        return int(size * self.percent / 100)
+
+
+@dataclass(frozen=True, slots=True)
+class DiskMarks:
+    """Evict only when less than `min_free` is free, until `resume_free` is; bytes or a share of the disk."""
+
+    min_free: int | Share
+    resume_free: int | Share
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the cache may take up, and in which order items go when it takes more."""
+
+    size: Marks | None = None
+    items: Marks | None = None
+    disk: DiskMarks | None = None
+    evict: EvictionOrder = "oldest"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one run may evict: items, and percent of the rows or of the audio bytes. None: no limit."""
+
+    max_items: int | None = 5000
+    max_percent: float | None = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrashLimits:
+    """How long an evicted file can be brought back (seconds; 0: not at all), and how many bytes are kept for it."""
+
+    keep: float = 7 * 86400.0
+    max_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a policy runs: at the times of a cron line, or every so many seconds."""
+
+    cron: str | None = None
+    every: float | None = None
+    timezone: str = "UTC"
+    jitter: float = 0.0
+    catch_up: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is protected, what goes, and how much of it at once."""
+
+    name: str
+    mode: Literal["enforce", "audit"] = "enforce"
+    schedule: Schedule | None = None
+    protect: tuple[Protection, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    budget: Budget = field(default_factory=Budget)
+    limits: Limits = field(default_factory=Limits)
+    trash: TrashLimits = field(default_factory=TrashLimits)
