@@ -247,6 +247,19 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered of a cache between runs: when the last good one was, what it left, where the roots were.
+
+    `missing_since` says for the ids of rows whose file is missing since when that is known.
+    """
+
+    last_run: float
+    rows: int
+    roots: Mapping[str, tuple[int, int]]
+    missing_since: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A limit or sentinel that stops a plan: its name (a bounded set), what it saw, how to go on."""
 

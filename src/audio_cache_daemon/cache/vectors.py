@@ -1,0 +1,128 @@
+"""The embedding arrays: what their headers say, and whether their rows are those of `meta.jsonl`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_cache_daemon.cache.index import ProblemLog
+from audio_cache_daemon.errors import InconsistentIndexError
+from audio_cache_daemon.formats import (
+    ARRAY_NAMES,
+    BGE_TEXT_NAME,
+    CLAP_AUDIO_NAME,
+    CLAP_TEXT_NAME,
+    identify,
+    read_array_info,
+)
+from audio_cache_daemon.model import ArrayInfo, Bools, Inventory
+
+SCORE_TOLERANCE = 1e-3
+"""How far the product of a row's two CLAP vectors may be from its score: float32, and scores rounded on saving."""
+
+_BLOCK_BYTES = 2**22
+
+
+def read_arrays(directory: Path, problems: ProblemLog) -> dict[str, ArrayInfo]:
+    """The arrays that are there and sound, by name; one that isn't sound is a problem."""
+    arrays: dict[str, ArrayInfo] = {}
+    for name in ARRAY_NAMES:
+        try:
+            descriptor = os.open(directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            problems.add("unreadable_array", name, f"can't be opened: {error.strerror}")
+            continue
+        try:
+            arrays[name] = read_array_info(name, descriptor)
+        except (ValueError, OSError) as error:
+            problems.add("unreadable_array", name, str(error))
+        finally:
+            os.close(descriptor)
+    return arrays
+
+
+def check_alignment(inventory: Inventory) -> None:
+    """Prove that row i of the arrays belongs to line i; InconsistentIndexError, with the reason, if it can't be.
+
+    The proof is the score: it is the product of the row's two CLAP vectors. A row without a score is vouched for
+    by its neighbours, since lines and vectors are only ever appended.
+    """
+    path = inventory.location.path
+    fault = _fault_of_shape(inventory)
+    if fault is not None:
+        raise InconsistentIndexError(f"{path}: {fault}; nothing was changed: repair the index first")
+    arrays = inventory.index.arrays
+    if not arrays or len(inventory.rows) == 0:
+        return
+    wrong = _rows_off_their_score(inventory)
+    if wrong is None:
+        raise InconsistentIndexError(
+            f"{path}: no row has a score, so nothing proves which vectors belong to which row; nothing was changed"
+        )
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        raise InconsistentIndexError(
+            f"{path}: the vectors of {int(wrong.sum())} rows (the first: row {first}) don't give the rows' scores, "
+            "so they belong to other rows; nothing was changed: repair the index first"
+        )
+
+
+def _fault_of_shape(inventory: Inventory) -> str | None:
+    """What in lines, headers and counts already rules out that rows and vectors match."""
+    arrays, rows = inventory.index.arrays, len(inventory.rows)
+    for problem in inventory.problems:
+        if problem.kind == "unreadable_array":
+            return f"{problem.where} {problem.message}"
+    if inventory.index.torn_tail:
+        return "the last line of meta.jsonl is torn"
+    if not inventory.rows.readable.all():
+        line = int(np.flatnonzero(~inventory.rows.readable)[0]) + 1
+        return f"line {line} of meta.jsonl is no row"
+    for name in (CLAP_TEXT_NAME, CLAP_AUDIO_NAME):
+        if name not in arrays and arrays and rows:
+            return f"{name} is missing"
+        if name in arrays and arrays[name].rows != rows:
+            return f"{name} has {arrays[name].rows} rows for {rows} lines of meta.jsonl"
+    if BGE_TEXT_NAME in arrays and arrays[BGE_TEXT_NAME].rows > rows:
+        return f"{BGE_TEXT_NAME} has {arrays[BGE_TEXT_NAME].rows} rows for {rows} lines of meta.jsonl"
+    return None
+
+
+def _rows_off_their_score(inventory: Inventory) -> Bools | None:
+    """For each row whether its vectors contradict its score; None when there is no score to compare with."""
+    quality = inventory.rows.quality
+    wrong = np.zeros(len(quality), np.bool_)
+    proven = False
+    position = 0
+    for text, audio in zip(
+        _iter_vectors(inventory, CLAP_TEXT_NAME), _iter_vectors(inventory, CLAP_AUDIO_NAME), strict=True
+    ):
+        scores = np.einsum("ij,ij->i", text, audio, dtype=np.float64)
+        expected = quality[position : position + len(scores)]
+        # A zero row is the writer's mark for audio that it could not read: it belongs to any score.
+        known = ~np.isnan(expected) & text.any(axis=1) & audio.any(axis=1)
+        proven = proven or bool(known.any())
+        wrong[position : position + len(scores)] = known & ~(np.abs(scores - expected) <= SCORE_TOLERANCE)
+        position += len(scores)
+    return wrong if proven else None
+
+
+def _iter_vectors(inventory: Inventory, name: str) -> Iterator[NDArray[np.floating]]:
+    """An array in blocks of rows; never mapped, since the writer may truncate it under us."""
+    info = inventory.index.arrays[name]
+    rows_at_once = max(1, _BLOCK_BYTES // max(1, info.row_bytes))
+    with (inventory.location.path / name).open("rb", buffering=0) as file:
+        if identify(os.fstat(file.fileno())) != info.identity:
+            raise InconsistentIndexError(f"{inventory.location.path / name} changed while it was looked at; try again")
+        for first in range(0, info.rows, rows_at_once):
+            count = min(rows_at_once, info.rows - first)
+            block = os.pread(file.fileno(), count * info.row_bytes, info.data_offset + first * info.row_bytes)
+            if len(block) < count * info.row_bytes:
+                raise InconsistentIndexError(f"{file.name} became shorter while it was read; try again")
+            yield np.frombuffer(block, info.dtype).reshape(count, info.width)

@@ -1,0 +1,145 @@
+"""`budget`: what goes when the cache takes up more than it may, after the rules, on what survived them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from audio_cache_daemon.model import Bools, Floats, Ints, Inventory, Rows, StrayKind
+from audio_cache_daemon.retention.bytes_freed import audio_bytes, freed_bytes, freed_file_bytes
+from audio_cache_daemon.retention.judgement import decided, items, present, row_age, stray_age
+from audio_cache_daemon.retention.policy import Budget, DiskMarks, EvictionOrder, Share
+
+SETTLED_SECONDS = 3600.0
+"""A file without a row goes for lack of space only when it is older: a younger one may be an item in the making."""
+
+BUDGET_RULES = ("budget:disk", "budget:size", "budget:items")
+
+_NONE: Ints = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """What one mark of the budget takes: rows and strays in the order in which they go, and by which measure."""
+
+    name: str
+    rows: Ints
+    strays: Ints
+    value: float
+    threshold: float
+
+
+@dataclass(slots=True)
+class Remaining:
+    """What is still there, and what of it may go; the budget's marks take from it one after the other."""
+
+    rows: Bools
+    strays: Bools
+    movable_rows: Bools
+    movable_strays: Bools
+
+    def take(self, pressure: Pressure) -> None:
+        """Account for what a mark took."""
+        self.rows[pressure.rows] = False
+        self.strays[pressure.strays] = False
+
+
+def over_budget(inventory: Inventory, budget: Budget, remaining: Remaining, now: float) -> Iterator[Pressure]:
+    """What each mark of the budget takes: of the disk, of the size, of the number of items, in this order."""
+    order = eviction_order(inventory.rows, budget.evict, now)
+    if budget.disk is not None:
+        for device in sorted({root.device for root in inventory.roots if root.device is not None}):
+            yield from _taken(_over_disk(inventory, budget.disk, remaining, order, (device, now)), remaining)
+    if budget.size is not None:
+        total = total_bytes(inventory, remaining.rows, remaining.strays)
+        if total > budget.size.high:
+            rows = _candidates(order, remaining, present(inventory.rows))
+            rows = _until(rows, freed_bytes(inventory, rows, remaining.rows), total - budget.size.low)
+            yield from _taken(Pressure("budget:size", rows, _NONE, total, budget.size.high), remaining)
+    if budget.items is not None:
+        count = int((items(inventory.rows) & remaining.rows).sum())
+        if count > budget.items.high:
+            rows = _candidates(order, remaining, decided(inventory.rows))[: count - budget.items.low]
+            yield from _taken(Pressure("budget:items", rows, _NONE, count, budget.items.high), remaining)
+
+
+def eviction_order(rows: Rows, order: EvictionOrder, now: float) -> Ints:
+    """Row numbers in the order in which a budget takes them; without those that lack the value to place them by."""
+    oldest_first = -row_age(rows, now)
+    first: dict[EvictionOrder, Floats] = {
+        "oldest": oldest_first,
+        "lowest_quality": rows.quality,
+        "largest": np.where(rows.size >= 0, -rows.size.astype(np.float64), np.nan),
+    }
+    key = first[order]
+    ties = np.nan_to_num(oldest_first, nan=np.inf)
+    places = np.lexsort((ties, key))
+    return places[~np.isnan(key[places])]
+
+
+def total_bytes(inventory: Inventory, rows: Bools, strays: Bools) -> int:
+    """What the cache takes up: audio, files without a row, lines and vectors of these rows and strays."""
+    lines = int(np.diff(inventory.rows.offset)[rows].sum())
+    vectors = int(rows.sum()) * inventory.index.vector_bytes
+    return audio_bytes(inventory.rows, rows) + int(inventory.strays.size[strays].sum()) + lines + vectors
+
+
+def _taken(pressure: Pressure | None, remaining: Remaining) -> Iterator[Pressure]:
+    if pressure is not None:
+        remaining.take(pressure)
+        yield pressure
+
+
+def _over_disk(
+    inventory: Inventory, marks: DiskMarks, remaining: Remaining, order: Ints, moment: tuple[int, float]
+) -> Pressure | None:
+    device, now = moment
+    on_disk = [number for number, root in enumerate(inventory.roots) if root.device == device]
+    root = inventory.roots[on_disk[0]]
+    row_here, stray_here = np.isin(inventory.rows.root, on_disk), np.isin(inventory.strays.root, on_disk)
+    free = root.disk_free + _coming(inventory, remaining, row_here, stray_here)
+    min_free = _mark(marks.min_free, root.disk_size)
+    if free >= min_free:
+        return None
+    wanted = _mark(marks.resume_free, root.disk_size) - free
+    strays = _stray_order(inventory, remaining.movable_strays & remaining.strays & stray_here, now)
+    strays = _until(strays, inventory.strays.size[strays], wanted)
+    wanted -= int(inventory.strays.size[strays].sum())
+    rows = _candidates(order, remaining, present(inventory.rows) & row_here)
+    rows = _until(rows, freed_bytes(inventory, rows, remaining.rows), wanted)
+    return Pressure("budget:disk", rows, strays, free, min_free)
+
+
+def _coming(inventory: Inventory, remaining: Remaining, row_here: Bools, stray_here: Bools) -> int:
+    """Bytes on a disk that are freed by what was taken before."""
+    gone = np.flatnonzero(~remaining.rows & row_here)
+    everything = np.ones(len(inventory.rows), np.bool_)
+    files = freed_file_bytes(inventory.rows, gone, everything)
+    return int(files.sum()) + int(inventory.strays.size[~remaining.strays & stray_here].sum())
+
+
+def _mark(mark: int | Share, disk_size: int) -> int:
+    return mark.of(disk_size) if isinstance(mark, Share) else mark
+
+
+def _stray_order(inventory: Inventory, movable: Bools, now: float) -> Ints:
+    """Leftovers before orphans, the oldest first; none that may still be an item in the making."""
+    age = stray_age(inventory.strays, now)
+    settled = movable & (age > SETTLED_SECONDS)
+    if inventory.orphans_undecidable is not None:
+        settled &= inventory.strays.kind == StrayKind.LEFTOVER
+    order = np.lexsort((-age, inventory.strays.kind != StrayKind.LEFTOVER))
+    return order[settled[order]]
+
+
+def _candidates(order: Ints, remaining: Remaining, kind: Bools) -> Ints:
+    return order[(remaining.rows & remaining.movable_rows & kind)[order]]
+
+
+def _until(order: Ints, freed: Ints, wanted: int) -> Ints:
+    """As many from the beginning of `order` as it takes to free `wanted` bytes; all when that isn't enough."""
+    if wanted <= 0:
+        return order[:0]
+    return order[: int(np.searchsorted(np.cumsum(freed), wanted)) + 1]

@@ -1,0 +1,41 @@
+"""`dedupe`: all but the best few of the items that have one prompt, or the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from audio_cache_daemon.model import Bools, Floats, Rows, Truth
+from audio_cache_daemon.retention.judgement import Judgement, decided, present, rank_in_groups, row_age
+from audio_cache_daemon.retention.policy import Dedupe, Preference
+
+# What ranks first has the lowest number.
+_KEYS: dict[Preference, Callable[[Rows, Floats], Floats]] = {
+    "quality": lambda rows, _: -rows.quality,
+    "newest": lambda _, age: age,
+    "oldest": lambda _, age: -age,
+    "longest": lambda rows, _: -rows.duration.astype(np.float64),
+}
+
+
+def surplus(rows: Rows, criterion: Dedupe, left: Bools, protected: Bools, now: float) -> Judgement:
+    """Which rows rank behind the `keep` best of their group; measured is the rank.
+
+    Groups are made of the rows that are `left` by earlier rules. The protected rank first, then those whose file
+    is there, then as preferred, then the newest. A row that lacks a value to rank it by is undecidable: it stays,
+    and doesn't count as kept.
+    """
+    group = rows.prompt if criterion.by == "prompt" else rows.content
+    members = left & (decided(rows) if criterion.by == "prompt" else present(rows)) & (group >= 0)
+    age = row_age(rows, now)
+    keys = [_KEYS[preference](rows, age) for preference in (*criterion.prefer, "newest")]
+    unplaceable = np.logical_or.reduce([np.isnan(key) for key in keys]) & members & ~protected
+    ranks = rank_in_groups(group, members & ~unplaceable, [~protected, ~present(rows), *keys])
+    truth = np.where(ranks > criterion.keep, Truth.TRUE, Truth.FALSE)
+    truth[protected] = Truth.FALSE
+    truth[unplaceable] = Truth.UNDECIDABLE
+    first = np.full(int(group.max(initial=-1)) + 1, -1, np.int64)
+    first[group[ranks == 1]] = np.flatnonzero(ranks == 1)
+    keeper = np.where(members, first[group] if len(first) else -1, -1)
+    return Judgement(truth.astype(np.uint8), ranks.astype(np.float64), float(criterion.keep), keeper)

@@ -1,0 +1,77 @@
+"""`limits`: how much one run may evict. Rules that want more are refused, the budget is cut short."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from audio_cache_daemon.model import Bools, Ints, Inventory, Refusal
+from audio_cache_daemon.retention.bytes_freed import audio_bytes, freed_file_bytes
+from audio_cache_daemon.retention.judgement import present
+from audio_cache_daemon.retention.policy import Limits
+from audio_cache_daemon.units import format_size
+
+PERCENT_FROM = 20
+"""Below so many rows, or files, a percentage says nothing: of three items one is a third."""
+
+_HOW_TO_GO_ON = "look at the plan with run-once --dry-run; if it is right, run-once --override-limits executes it once"
+
+
+class RunLimits:
+    """The limits of a policy, in the numbers of one inventory."""
+
+    def __init__(self, inventory: Inventory, limits: Limits) -> None:
+        self._inventory = inventory
+        rows = inventory.rows
+        self._max_items = np.inf if limits.max_items is None else limits.max_items
+        self._percent = limits.max_percent
+        self._rows = int(rows.readable.sum())
+        self._bytes = audio_bytes(rows, rows.readable)
+        self._files = len(np.unique(rows.file[present(rows)])) + len(inventory.strays)
+
+    def refuse_rules(self, taken_rows: Bools, taken_strays: Bools) -> tuple[Refusal, ...]:
+        """What is implausible about what the rules take."""
+        count, strays = int(taken_rows.sum()), int(taken_strays.sum())
+        size = int(self._freed(np.flatnonzero(taken_rows), np.ones(len(taken_rows), np.bool_)).sum())
+        refusals = []
+        if max(count, strays) > self._max_items:
+            what = f"{max(count, strays)} items" if count >= strays else f"{strays} files that no row names"
+            refusals.append(Refusal("max_items", f"the rules select {what}, more than {self._max_items}"))
+        if count > self._share(self._rows, self._rows):
+            share = f"{count} of {self._rows} items"
+            refusals.append(Refusal("max_percent", f"the rules select {share}, more than {self._percent:g} %"))
+        elif size > self._share(self._bytes, self._rows):
+            share = f"{format_size(size)} of {format_size(self._bytes)} of audio"
+            refusals.append(Refusal("max_percent", f"the rules select {share}, more than {self._percent:g} %"))
+        elif strays > self._share(self._files, self._files):
+            share = f"{strays} of {self._files} files, that no row names"
+            refusals.append(Refusal("max_percent", f"the rules select {share}, more than {self._percent:g} %"))
+        return tuple(Refusal(refusal.limit, f"{refusal.message}; {_HOW_TO_GO_ON}") for refusal in refusals)
+
+    def cap_rows(self, order: Ints, taken: Bools) -> tuple[Ints, str | None]:
+        """As much of a budget's `order` as fits beside what is `taken` already, and the limit that cut it short."""
+        count = int(taken.sum()) + np.arange(1, len(order) + 1)
+        rules_size = self._freed(np.flatnonzero(taken), np.ones(len(taken), np.bool_)).sum()
+        size = rules_size + np.cumsum(self._freed(order, ~taken))
+        over_percent = (count > self._share(self._rows, self._rows)) | (size > self._share(self._bytes, self._rows))
+        return _cut(order, count > self._max_items, over_percent)
+
+    def cap_strays(self, order: Ints, taken: Bools) -> tuple[Ints, str | None]:
+        """The same for files that no row names, on their own count."""
+        count = int(taken.sum()) + np.arange(1, len(order) + 1)
+        return _cut(order, count > self._max_items, count > self._share(self._files, self._files))
+
+    def _share(self, whole: int, counted: int) -> float:
+        if self._percent is None or counted < PERCENT_FROM:
+            return np.inf
+        return whole * self._percent / 100
+
+    def _freed(self, order: Ints, before: Bools) -> Ints:
+        return freed_file_bytes(self._inventory.rows, order, before)
+
+
+def _cut(order: Ints, over_items: Bools, over_percent: Bools) -> tuple[Ints, str | None]:
+    over = over_items | over_percent
+    if not over.any():
+        return order, None
+    first = int(np.argmax(over))
+    return order[:first], "max_items" if over_items[first] else "max_percent"

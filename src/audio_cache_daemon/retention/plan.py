@@ -1,0 +1,147 @@
+"""From an inventory, a policy and a moment to a plan: what goes, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_cache_daemon.model import Bools, Evictions, Floats, Ints, Inventory, ItemState, Plan, PlanRule, Truth
+from audio_cache_daemon.retention.budget import BUDGET_RULES, Pressure, Remaining, eviction_order, over_budget
+from audio_cache_daemon.retention.judgement import Judgement, decided, items
+from audio_cache_daemon.retention.limits import RunLimits
+from audio_cache_daemon.retention.policy import Dedupe, Everything, InState, Limits, MaxAge, Pattern, Policy, Rule
+from audio_cache_daemon.retention.protection import protect_rows, protect_strays
+from audio_cache_daemon.retention.rules import judge_rules
+
+_NONE: Ints = np.empty(0, np.int64)
+
+
+def plan_evictions(inventory: Inventory, policy: Policy, now: float, *, enforce_limits: bool = True) -> Plan:
+    """What the policy takes from this inventory at the moment `now` (seconds since the epoch).
+
+    The same arguments give the same plan. Without `enforce_limits` nothing is refused and nothing cut short.
+    """
+    protected, undecided = protect_rows(inventory.rows, policy.protect, now)
+    protected_strays = protect_strays(inventory.strays, policy.protect, now)
+    undecided |= (inventory.rows.state == ItemState.UNDECIDABLE) | _unplaceable(inventory, policy, now)
+    rows, strays = _Ownership(len(inventory.rows)), _Ownership(len(inventory.strays))
+    for verdict in judge_rules(inventory, policy.rules, (protected >= 0, protected_strays), now):
+        rows.take(verdict.taken_rows, verdict.number, verdict.rows)
+        strays.take(verdict.taken_strays, verdict.number, verdict.strays)
+        undecided |= verdict.rows.truth == Truth.UNDECIDABLE
+    limits = RunLimits(inventory, policy.limits if enforce_limits else Limits(None, None))
+    refusals = limits.refuse_rules(rows.taken, strays.taken)
+    movable = decided(inventory.rows) & (protected < 0)
+    remaining = Remaining(~rows.taken, ~strays.taken, movable, ~protected_strays)
+    pressures = list(over_budget(inventory, policy.budget, remaining, now))
+    capped = _take_pressures(pressures, len(policy.rules), rows, strays, limits)
+    return Plan(
+        inventory=inventory,
+        now=now,
+        rules=describe_rules(policy),
+        protections=tuple(protection.name for protection in policy.protect),
+        rows=rows.evictions(),
+        strays=strays.evictions(),
+        protected=protected,
+        undecidable=int((undecided & items(inventory.rows)).sum()),
+        capped=capped,
+        refusals=refusals,
+        notes=_notes(inventory, policy),
+    )
+
+
+@dataclass(slots=True, init=False)
+class _Ownership:
+    """Which rule owns each subject, and what it measured."""
+
+    rule: NDArray[np.int16]
+    value: Floats
+    threshold: Floats
+    keeper: Ints
+
+    def __init__(self, count: int) -> None:
+        self.rule = np.full(count, -1, np.int16)
+        self.value = np.full(count, np.nan)
+        self.threshold = np.full(count, np.nan)
+        self.keeper = np.full(count, -1, np.int64)
+
+    @property
+    def taken(self) -> Bools:
+        return self.rule >= 0
+
+    def take(self, taken: Bools, rule: int, judgement: Judgement) -> None:
+        self.rule[taken] = rule
+        self.value[taken] = judgement.value[taken]
+        self.threshold[taken] = judgement.threshold
+        if judgement.keeper is not None:
+            self.keeper[taken] = judgement.keeper[taken]
+
+    def take_under_pressure(self, subjects: Ints, rule: int, pressure: Pressure) -> None:
+        self.rule[subjects] = rule
+        self.value[subjects] = pressure.value
+        self.threshold[subjects] = pressure.threshold
+
+    def evictions(self) -> Evictions:
+        subject = np.flatnonzero(self.taken)
+        return Evictions(
+            subject, self.rule[subject], self.value[subject], self.threshold[subject], self.keeper[subject]
+        )
+
+
+def _take_pressures(
+    pressures: Sequence[Pressure], first_rule: int, rows: _Ownership, strays: _Ownership, limits: RunLimits
+) -> tuple[str, ...]:
+    """Take what the budget's marks ask for, as far as the limits allow; the limits that didn't allow it all."""
+    row_order = np.concatenate([pressure.rows for pressure in pressures] or [_NONE])
+    stray_order = np.concatenate([pressure.strays for pressure in pressures] or [_NONE])
+    allowed_rows, row_limit = limits.cap_rows(row_order, rows.taken)
+    allowed_strays, stray_limit = limits.cap_strays(stray_order, strays.taken)
+    rows_left, strays_left = len(allowed_rows), len(allowed_strays)
+    for pressure in pressures:
+        rule = first_rule + BUDGET_RULES.index(pressure.name)
+        rows.take_under_pressure(pressure.rows[:rows_left], rule, pressure)
+        strays.take_under_pressure(pressure.strays[:strays_left], rule, pressure)
+        rows_left = max(0, rows_left - len(pressure.rows))
+        strays_left = max(0, strays_left - len(pressure.strays))
+    return tuple(dict.fromkeys(limit for limit in (row_limit, stray_limit) if limit is not None))
+
+
+def _unplaceable(inventory: Inventory, policy: Policy, now: float) -> Bools:
+    """Items that the budget's order can't place, if there is a budget."""
+    unplaceable = np.zeros(len(inventory.rows), np.bool_)
+    budget = policy.budget
+    if budget.size or budget.items or budget.disk:
+        unplaceable[:] = True
+        unplaceable[eviction_order(inventory.rows, budget.evict, now)] = False
+        unplaceable &= decided(inventory.rows) if budget.evict != "largest" else False
+    return unplaceable
+
+
+def describe_rules(policy: Policy) -> tuple[PlanRule, ...]:
+    """The rules of a plan: those of the policy, in order, and the marks of the budget."""
+    return (*(_describe(rule) for rule in policy.rules), *(PlanRule(name, name) for name in BUDGET_RULES))
+
+
+def _describe(rule: Rule) -> PlanRule:
+    match rule.criterion:
+        case MaxAge():
+            return PlanRule(rule.name, "max_age")
+        case Pattern(expression):
+            return PlanRule(rule.name, "pattern", expression)
+        case Dedupe(by):
+            return PlanRule(rule.name, f"dedupe:{by}")
+        case InState(state):
+            return PlanRule(rule.name, f"state:{state}")
+        case Everything():
+            return PlanRule(rule.name, "everything")
+
+
+def _notes(inventory: Inventory, policy: Policy) -> tuple[str, ...]:
+    """What the policy asks for and this inventory can't answer."""
+    asks_for_orphans = any(rule.criterion == InState("orphan") for rule in policy.rules)
+    if asks_for_orphans and inventory.orphans_undecidable is not None:
+        return (f"orphans stay: {inventory.orphans_undecidable}",)
+    return ()

@@ -1,0 +1,69 @@
+"""`protect`: what nothing selects, whatever the pressure. A condition that can't be decided protects."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_cache_daemon.model import Bools, Rows, Strays, Truth
+from audio_cache_daemon.retention.judgement import (
+    items,
+    judge_older,
+    present,
+    rank_in_groups,
+    row_age,
+    stray_age,
+)
+from audio_cache_daemon.retention.pattern import matching
+from audio_cache_daemon.retention.policy import (
+    KeepBest,
+    KeepNewest,
+    Pattern,
+    Protection,
+    ProtectionCriterion,
+    YoungerThan,
+)
+
+
+def protect_rows(rows: Rows, protections: tuple[Protection, ...], now: float) -> tuple[NDArray[np.int16], Bools]:
+    """For each row the number of the first protection that holds it, or -1; and whether any was undecidable."""
+    protected = np.full(len(rows), -1, np.int16)
+    undecided = np.zeros(len(rows), np.bool_)
+    for number, protection in enumerate(protections):
+        truth = judge_protection(rows, protection.criterion, now)
+        protected[(protected < 0) & (truth != Truth.FALSE) & items(rows)] = number
+        undecided |= truth == Truth.UNDECIDABLE
+    return protected, undecided
+
+
+def protect_strays(strays: Strays, protections: tuple[Protection, ...], now: float) -> Bools:
+    """Which files without a row are too young to go; other protections are of items."""
+    protected = np.zeros(len(strays), np.bool_)
+    for protection in protections:
+        if isinstance(protection.criterion, YoungerThan):
+            protected |= judge_older(stray_age(strays, now), protection.criterion.seconds).truth != Truth.TRUE
+    return protected
+
+
+def judge_protection(rows: Rows, criterion: ProtectionCriterion, now: float) -> NDArray[np.uint8]:
+    """Whether a protection holds, for each row."""
+    match criterion:
+        case YoungerThan(seconds):
+            # Not over the age: Kleene's `not` turns the scale around.
+            return Truth.TRUE - judge_older(row_age(rows, now), seconds).truth
+        case Pattern(expression):
+            return matching(rows, expression).truth
+        case KeepBest(count):
+            newest_first = np.nan_to_num(row_age(rows, now), nan=np.inf)
+            return _first_of_prompt(rows, count, [-rows.quality, newest_first])
+        case KeepNewest(count):
+            return _first_of_prompt(rows, count, [row_age(rows, now)])
+
+
+def _first_of_prompt(rows: Rows, count: int, keys: list[NDArray[np.float64]]) -> NDArray[np.uint8]:
+    """Whether rows are among the first `count` of their prompt whose file is there; the first key must be known."""
+    placeable = ~np.isnan(keys[0]) & (rows.prompt >= 0)
+    ranks = rank_in_groups(rows.prompt, present(rows) & placeable, keys)
+    truth = np.where((ranks > 0) & (ranks <= count), Truth.TRUE, Truth.FALSE)
+    truth[present(rows) & ~placeable] = Truth.UNDECIDABLE
+    return truth.astype(np.uint8)

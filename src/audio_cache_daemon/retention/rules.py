@@ -1,0 +1,96 @@
+"""Rules in order: the first that selects a subject owns it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from audio_cache_daemon.model import Bools, Inventory, Truth
+from audio_cache_daemon.retention.dedupe import surplus
+from audio_cache_daemon.retention.judgement import Judgement, decided, judge_false, judge_older, row_age, stray_age
+from audio_cache_daemon.retention.max_age import expired
+from audio_cache_daemon.retention.pattern import matching
+from audio_cache_daemon.retention.policy import Dedupe, Everything, InState, MaxAge, Pattern, Rule
+from audio_cache_daemon.retention.state import missing, unnamed
+
+
+@dataclass(frozen=True, slots=True)
+class RuleVerdict:
+    """What one rule says of all rows and strays, and which of them it takes."""
+
+    number: int
+    rows: Judgement
+    strays: Judgement
+    taken_rows: Bools
+    taken_strays: Bools
+
+
+def judge_rules(
+    inventory: Inventory, rules: tuple[Rule, ...], protected: tuple[Bools, Bools], now: float
+) -> Iterator[RuleVerdict]:
+    """The verdict of each rule, in order, each on what the rules before it left; `protected` are rows and strays."""
+    protected_rows, protected_strays = protected
+    left_rows = np.ones(len(inventory.rows), np.bool_)
+    left_strays = np.ones(len(inventory.strays), np.bool_)
+    selectable = decided(inventory.rows) & ~protected_rows
+    for number, rule in enumerate(rules):
+        rows = _narrow_rows(rule, _judge_rows(rule, inventory, left_rows, protected_rows, now), inventory, now)
+        strays = _narrow_strays(rule, _judge_strays(rule, inventory, now), inventory, now)
+        taken_rows = (rows.truth == Truth.TRUE) & left_rows & selectable
+        taken_strays = (strays.truth == Truth.TRUE) & left_strays & ~protected_strays
+        left_rows = left_rows & ~taken_rows
+        left_strays = left_strays & ~taken_strays
+        yield RuleVerdict(number, rows, strays, taken_rows, taken_strays)
+
+
+def _judge_rows(rule: Rule, inventory: Inventory, left: Bools, protected: Bools, now: float) -> Judgement:
+    rows = inventory.rows
+    match rule.criterion:
+        case MaxAge() as criterion:
+            return expired(rows, criterion, now)
+        case Pattern(expression):
+            return matching(rows, expression)
+        case Dedupe() as criterion:
+            return surplus(rows, criterion, left, protected, now)
+        case InState("missing"):
+            return missing(rows, now)
+        case InState():
+            return judge_false(len(rows))
+        case Everything():
+            return Judgement(np.full(len(rows), Truth.TRUE, np.uint8), np.full(len(rows), np.nan))
+
+
+def _judge_strays(rule: Rule, inventory: Inventory, now: float) -> Judgement:
+    match rule.criterion:
+        case InState("orphan" | "leftover" as state):
+            return unnamed(inventory, state, now)
+        case _:
+            return judge_false(len(inventory.strays))
+
+
+def _narrow_rows(rule: Rule, judgement: Judgement, inventory: Inventory, now: float) -> Judgement:
+    if rule.min_age is not None:
+        by_state = isinstance(rule.criterion, InState)
+        age = judgement.value if by_state else row_age(inventory.rows, now)
+        judgement = _and_older(judgement, judge_older(age, rule.min_age), by_state=by_state)
+    if rule.pattern is not None:
+        truth = np.minimum(judgement.truth, matching(inventory.rows, rule.pattern).truth)
+        judgement = replace(judgement, truth=truth)
+    return judgement
+
+
+def _narrow_strays(rule: Rule, judgement: Judgement, inventory: Inventory, now: float) -> Judgement:
+    if rule.min_age is not None:
+        judgement = _and_older(judgement, judge_older(stray_age(inventory.strays, now), rule.min_age), by_state=True)
+    if rule.pattern is not None:
+        # A file without a row has no prompt that could match.
+        judgement = replace(judgement, truth=np.minimum(judgement.truth, Truth.UNDECIDABLE).astype(np.uint8))
+    return judgement
+
+
+def _and_older(judgement: Judgement, older: Judgement, *, by_state: bool) -> Judgement:
+    """Both conditions. Of a state the age is what is measured, so the threshold is the age's."""
+    truth = np.minimum(judgement.truth, older.truth)
+    return replace(judgement, truth=truth, threshold=older.threshold if by_state else judgement.threshold)
