@@ -189,6 +189,16 @@ def row_id(line: bytes, occurrence: int) -> str:
     return digest.hexdigest()
 
 
+def read_ids(descriptor: int, offset: Ints, rows: Ints) -> list[str]:
+    """The ids of the rows of these ascending numbers, those that repeat others to the letter going by the first."""
+    return [row_id(line, 0) for line in read_lines(descriptor, offset, rows)]
+
+
+def stray_id(path: str) -> str:
+    """What names a file without a row: a hash of its absolute path."""
+    return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+
+
 def identify(status: os.stat_result) -> FileIdentity:
     """The identity of a file from its `stat`."""
     return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

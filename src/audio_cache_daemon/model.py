@@ -15,6 +15,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_cache_daemon.errors import MaintenanceError
+
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -155,6 +157,32 @@ class Rows:
     def __len__(self) -> int:
         return len(self.timestamp)
 
+    def items(self) -> Bools:
+        """The rows that are items: lines that could be read, and that aren't retired."""
+        return self._in_state(ItemState.OK, ItemState.MISSING, ItemState.UNDECIDABLE)
+
+    def decided(self) -> Bools:
+        """The items of whose file it is known whether it is there; nothing else is ever selected."""
+        return self._in_state(ItemState.OK, ItemState.MISSING)
+
+    def present(self) -> Bools:
+        """The items whose file is there."""
+        return self._in_state(ItemState.OK)
+
+    def missing(self) -> Bools:
+        """The items whose file is missing."""
+        return self._in_state(ItemState.MISSING)
+
+    def audio_bytes(self, of: Bools) -> int:
+        """Bytes of the distinct audio files that some of the rows name."""
+        named = np.flatnonzero(of & self.present())
+        _, first = np.unique(self.file[named], return_index=True)
+        return int(self.size[named[first]].sum())
+
+    def _in_state(self, *states: ItemState) -> Bools:
+        found: Bools = np.isin(self.state, states)
+        return self.readable & found
+
 
 @dataclass(frozen=True, slots=True)
 class Strays:
@@ -201,7 +229,8 @@ class Evictions:
     """What one kind of subject (rows or strays) loses: parallel columns, in ascending order of `subject`.
 
     `rule` indexes `Plan.rules`; `value` and `threshold` are the measured number and the limit it crossed (NaN
-    where the reason is no number); `keeper` is the row whose copy stays, or -1.
+    where the reason is no number); `keeper` is the row whose copy stays, or -1; `bytes` are those of its file, if
+    that goes with this eviction: a file that several rows name goes with the last of them.
     """
 
     subject: Ints
@@ -209,9 +238,16 @@ class Evictions:
     value: Floats
     threshold: Floats
     keeper: Ints
+    bytes: Ints
 
     def __len__(self) -> int:
         return len(self.subject)
+
+    def none(self) -> Evictions:
+        """The same columns without an eviction."""
+        return Evictions(
+            self.subject[:0], self.rule[:0], self.value[:0], self.threshold[:0], self.keeper[:0], self.bytes[:0]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,10 +314,59 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one planned eviction: of row `row`, or of the stray `stray` (the other is None)."""
+    """What became of one planned eviction: of row `row`, or of the stray `stray` (the other is None).
+
+    `bytes_freed` left the cache: for good, or into the trash.
+    """
 
     kind: OutcomeKind
+    id: str
     row: int | None
     stray: int | None
     bytes_freed: int = 0
     error: str | None = None
+
+
+class RunResult(StrEnum):
+    """How a run ended."""
+
+    SUCCESS = "success"
+    NOOP = "noop"
+    PARTIAL = "partial"
+    REFUSED = "refused"
+    DEFERRED = "deferred"
+    LOCKED = "locked"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCounts:
+    """What became of a plan, in numbers."""
+
+    evicted: int = 0
+    gone: int = 0
+    changed: int = 0
+    failed: int = 0
+    bytes_freed: int = 0
+    pending_items: int = 0
+    pending_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a run over one cache did, or, of a preview (`outcome` is None), would do.
+
+    `refusals` are the limits and sentinels that refused it, or would. `error` is what ended it early, `messages`
+    is what else a person should know.
+    """
+
+    cache: str
+    mode: str
+    run: str
+    result: RunResult
+    plan: Plan | None = None
+    outcome: OutcomeCounts | None = None
+    refusals: tuple[Refusal, ...] = ()
+    error: MaintenanceError | None = None
+    messages: tuple[str, ...] = ()
+    duration_seconds: float = 0.0

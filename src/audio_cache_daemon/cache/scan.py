@@ -19,7 +19,7 @@ from audio_cache_daemon.cache.neighbours import NeighbourNames, read_neighbours
 from audio_cache_daemon.cache.strays import NamedFiles, find_strays
 from audio_cache_daemon.cache.vectors import read_arrays
 from audio_cache_daemon.errors import CacheUnreadableError
-from audio_cache_daemon.formats import META_NAME, identify, read_lines, row_id
+from audio_cache_daemon.formats import META_NAME, identify, read_ids
 from audio_cache_daemon.model import (
     CacheLocation,
     Floats,
@@ -143,16 +143,10 @@ def _build_rows(
     )
 
 
-def missing_ids(meta: int, rows: Rows) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], list[str]]:
-    """The numbers of the rows whose file is missing, and the ids (of the first of identical rows) they go by."""
-    subset = np.flatnonzero(rows.state == ItemState.MISSING)
-    return subset, [row_id(line, 0) for line in read_lines(meta, rows.offset, subset)]
-
-
 def _recall_missing(meta: int, rows: Rows, known: Mapping[str, float]) -> Floats:
     since = np.full(len(rows), np.nan)
-    subset, ids = missing_ids(meta, rows)
-    since[subset] = [known.get(text, np.nan) for text in ids]
+    subset = np.flatnonzero(rows.missing())
+    since[subset] = [known.get(text, np.nan) for text in read_ids(meta, rows.offset, subset)]
     return since
 
 

@@ -54,7 +54,7 @@ def check_alignment(inventory: Inventory) -> None:
     by its neighbours, since lines and vectors are only ever appended.
     """
     path = inventory.location.path
-    fault = _fault_of_shape(inventory)
+    fault = index_fault(inventory)
     if fault is not None:
         raise InconsistentIndexError(f"{path}: {fault}; nothing was changed: repair the index first")
     arrays = inventory.index.arrays
@@ -73,25 +73,28 @@ def check_alignment(inventory: Inventory) -> None:
         )
 
 
-def _fault_of_shape(inventory: Inventory) -> str | None:
-    """What in lines, headers and counts already rules out that rows and vectors match."""
+def index_fault(inventory: Inventory) -> str | None:
+    """What in lines, headers and counts already rules out that rows and vectors match; None if nothing does."""
+    return next(_faults(inventory), None)
+
+
+def _faults(inventory: Inventory) -> Iterator[str]:
     arrays, rows = inventory.index.arrays, len(inventory.rows)
     for problem in inventory.problems:
         if problem.kind == "unreadable_array":
-            return f"{problem.where} {problem.message}"
+            yield f"{problem.where} {problem.message}"
     if inventory.index.torn_tail:
-        return "the last line of meta.jsonl is torn"
+        yield "the last line of meta.jsonl is torn"
     if not inventory.rows.readable.all():
         line = int(np.flatnonzero(~inventory.rows.readable)[0]) + 1
-        return f"line {line} of meta.jsonl is no row"
+        yield f"line {line} of meta.jsonl is no row"
     for name in (CLAP_TEXT_NAME, CLAP_AUDIO_NAME):
         if name not in arrays and arrays and rows:
-            return f"{name} is missing"
+            yield f"{name} is missing"
         if name in arrays and arrays[name].rows != rows:
-            return f"{name} has {arrays[name].rows} rows for {rows} lines of meta.jsonl"
+            yield f"{name} has {arrays[name].rows} rows for {rows} lines of meta.jsonl"
     if BGE_TEXT_NAME in arrays and arrays[BGE_TEXT_NAME].rows > rows:
-        return f"{BGE_TEXT_NAME} has {arrays[BGE_TEXT_NAME].rows} rows for {rows} lines of meta.jsonl"
-    return None
+        yield f"{BGE_TEXT_NAME} has {arrays[BGE_TEXT_NAME].rows} rows for {rows} lines of meta.jsonl"
 
 
 def _rows_off_their_score(inventory: Inventory) -> Bools | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from audio_cache_daemon.model import Bools, Floats, Ints, Inventory, Rows, StrayKind
-from audio_cache_daemon.retention.bytes_freed import audio_bytes, freed_bytes, freed_file_bytes
-from audio_cache_daemon.retention.judgement import decided, items, present, row_age, stray_age
+from audio_cache_daemon.retention.bytes_freed import freed_bytes, freed_file_bytes
+from audio_cache_daemon.retention.judgement import row_age, stray_age
 from audio_cache_daemon.retention.policy import Budget, DiskMarks, EvictionOrder, Share
 
 SETTLED_SECONDS = 3600.0
@@ -55,13 +55,13 @@ def over_budget(inventory: Inventory, budget: Budget, remaining: Remaining, now:
     if budget.size is not None:
         total = total_bytes(inventory, remaining.rows, remaining.strays)
         if total > budget.size.high:
-            rows = _candidates(order, remaining, present(inventory.rows))
+            rows = _candidates(order, remaining, inventory.rows.present())
             rows = _until(rows, freed_bytes(inventory, rows, remaining.rows), total - budget.size.low)
             yield from _taken(Pressure("budget:size", rows, _NONE, total, budget.size.high), remaining)
     if budget.items is not None:
-        count = int((items(inventory.rows) & remaining.rows).sum())
+        count = int((inventory.rows.items() & remaining.rows).sum())
         if count > budget.items.high:
-            rows = _candidates(order, remaining, decided(inventory.rows))[: count - budget.items.low]
+            rows = _candidates(order, remaining, inventory.rows.decided())[: count - budget.items.low]
             yield from _taken(Pressure("budget:items", rows, _NONE, count, budget.items.high), remaining)
 
 
@@ -83,7 +83,7 @@ def total_bytes(inventory: Inventory, rows: Bools, strays: Bools) -> int:
     """What the cache takes up: audio, files without a row, lines and vectors of these rows and strays."""
     lines = int(np.diff(inventory.rows.offset)[rows].sum())
     vectors = int(rows.sum()) * inventory.index.vector_bytes
-    return audio_bytes(inventory.rows, rows) + int(inventory.strays.size[strays].sum()) + lines + vectors
+    return inventory.rows.audio_bytes(rows) + int(inventory.strays.size[strays].sum()) + lines + vectors
 
 
 def _taken(pressure: Pressure | None, remaining: Remaining) -> Iterator[Pressure]:
@@ -107,7 +107,7 @@ def _over_disk(
     strays = _stray_order(inventory, remaining.movable_strays & remaining.strays & stray_here, now)
     strays = _until(strays, inventory.strays.size[strays], wanted)
     wanted -= int(inventory.strays.size[strays].sum())
-    rows = _candidates(order, remaining, present(inventory.rows) & row_here)
+    rows = _candidates(order, remaining, inventory.rows.present() & row_here)
     rows = _until(rows, freed_bytes(inventory, rows, remaining.rows), wanted)
     return Pressure("budget:disk", rows, strays, free, min_free)
 

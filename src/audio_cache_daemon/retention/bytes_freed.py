@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from audio_cache_daemon.model import Bools, Ints, Inventory, Rows
-from audio_cache_daemon.retention.judgement import present, rank_in_groups
+from audio_cache_daemon.retention.judgement import rank_in_groups
 
 
 def freed_file_bytes(rows: Rows, order: Ints, before: Bools) -> Ints:
@@ -14,7 +14,7 @@ def freed_file_bytes(rows: Rows, order: Ints, before: Bools) -> Ints:
     turn = rank_in_groups(files, np.ones(len(order), np.bool_), [np.arange(len(order))])
     named = np.bincount(rows.file[before & (rows.file >= 0)], minlength=int(rows.file.max(initial=-1)) + 1)
     last = (files >= 0) & (turn == named[files] if len(named) else False)
-    goes = last & present(rows)[order] & ~rows.used_elsewhere[order]
+    goes = last & rows.present()[order] & ~rows.used_elsewhere[order]
     return np.where(goes, rows.size[order], 0)
 
 
@@ -23,10 +23,3 @@ def freed_bytes(inventory: Inventory, order: Ints, before: Bools) -> Ints:
     rows = inventory.rows
     line = rows.offset[order + 1] - rows.offset[order]
     return freed_file_bytes(rows, order, before) + line + inventory.index.vector_bytes
-
-
-def audio_bytes(rows: Rows, of: Bools) -> int:
-    """Bytes of the distinct audio files that these rows name."""
-    named = np.flatnonzero(of & present(rows))
-    _, first = np.unique(rows.file[named], return_index=True)
-    return int(rows.size[named[first]].sum())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from audio_cache_daemon.model import Bools, Floats, Rows, Truth
-from audio_cache_daemon.retention.judgement import Judgement, decided, present, rank_in_groups, row_age
+from audio_cache_daemon.retention.judgement import Judgement, rank_in_groups, row_age
 from audio_cache_daemon.retention.policy import Dedupe, Preference
 
 # What ranks first has the lowest number.
@@ -27,11 +27,11 @@ def surplus(rows: Rows, criterion: Dedupe, left: Bools, protected: Bools, now: f
     and doesn't count as kept.
     """
     group = rows.prompt if criterion.by == "prompt" else rows.content
-    members = left & (decided(rows) if criterion.by == "prompt" else present(rows)) & (group >= 0)
+    members = left & (rows.decided() if criterion.by == "prompt" else rows.present()) & (group >= 0)
     age = row_age(rows, now)
     keys = [_KEYS[preference](rows, age) for preference in (*criterion.prefer, "newest")]
     unplaceable = np.logical_or.reduce([np.isnan(key) for key in keys]) & members & ~protected
-    ranks = rank_in_groups(group, members & ~unplaceable, [~protected, ~present(rows), *keys])
+    ranks = rank_in_groups(group, members & ~unplaceable, [~protected, ~rows.present(), *keys])
     truth = np.where(ranks > criterion.keep, Truth.TRUE, Truth.FALSE)
     truth[protected] = Truth.FALSE
     truth[unplaceable] = Truth.UNDECIDABLE

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from audio_cache_daemon.model import Inventory, Plan, PlanRule, Truth
-from audio_cache_daemon.retention.judgement import decided
 from audio_cache_daemon.retention.plan import describe_rules, plan_evictions
 from audio_cache_daemon.retention.policy import Policy
 from audio_cache_daemon.retention.protection import judge_protection, protect_rows, protect_strays
@@ -48,7 +47,7 @@ def explain_row(inventory: Inventory, policy: Policy, now: float, row: int) -> E
     described = describe_rules(policy)
     return Explanation(
         plan=plan,
-        decided=bool(decided(inventory.rows)[row]),
+        decided=bool(inventory.rows.decided()[row]),
         protections=tuple(
             (protection.name, truth)
             for protection in policy.protect

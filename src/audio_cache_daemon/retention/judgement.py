@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_cache_daemon.model import Bools, Floats, Ints, ItemState, Rows, Strays, Truth, Truths
+from audio_cache_daemon.model import Bools, Floats, Ints, Rows, Strays, Truth, Truths
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +51,6 @@ def row_age(rows: Rows, now: float) -> Floats:
 def stray_age(strays: Strays, now: float) -> Floats:
     """Ages of files without a row, by the later of mtime and ctime."""
     return age_since(strays.changed, now)
-
-
-def items(rows: Rows) -> Bools:
-    """The rows that are items: lines that could be read, and that aren't retired."""
-    return _in_state(rows, ItemState.OK, ItemState.MISSING, ItemState.UNDECIDABLE)
-
-
-def decided(rows: Rows) -> Bools:
-    """The items of whose file it is known whether it is there; nothing else is ever selected."""
-    return _in_state(rows, ItemState.OK, ItemState.MISSING)
-
-
-def present(rows: Rows) -> Bools:
-    """The items whose file is there."""
-    return _in_state(rows, ItemState.OK)
-
-
-def _in_state(rows: Rows, *states: ItemState) -> Bools:
-    found: Bools = np.isin(rows.state, states)
-    return rows.readable & found
 
 
 def rank_in_groups(group: NDArray[Any], members: Bools, keys: Sequence[NDArray[Any]]) -> Ints:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from audio_cache_daemon.model import Bools, Ints, Inventory, Refusal
-from audio_cache_daemon.retention.bytes_freed import audio_bytes, freed_file_bytes
-from audio_cache_daemon.retention.judgement import present
+from audio_cache_daemon.retention.bytes_freed import freed_file_bytes
 from audio_cache_daemon.retention.policy import Limits
 from audio_cache_daemon.units import format_size
 
@@ -25,8 +24,8 @@ class RunLimits:
         self._max_items = np.inf if limits.max_items is None else limits.max_items
         self._percent = limits.max_percent
         self._rows = int(rows.readable.sum())
-        self._bytes = audio_bytes(rows, rows.readable)
-        self._files = len(np.unique(rows.file[present(rows)])) + len(inventory.strays)
+        self._bytes = rows.audio_bytes(rows.readable)
+        self._files = len(np.unique(rows.file[rows.present()])) + len(inventory.strays)
 
     def refuse_rules(self, taken_rows: Bools, taken_strays: Bools) -> tuple[Refusal, ...]:
         """What is implausible about what the rules take."""

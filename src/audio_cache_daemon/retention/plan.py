@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from audio_cache_daemon.model import Bools, Evictions, Floats, Ints, Inventory, ItemState, Plan, PlanRule, Truth
 from audio_cache_daemon.retention.budget import BUDGET_RULES, Pressure, Remaining, eviction_order, over_budget
-from audio_cache_daemon.retention.judgement import Judgement, decided, items
+from audio_cache_daemon.retention.bytes_freed import freed_file_bytes
+from audio_cache_daemon.retention.judgement import Judgement
 from audio_cache_daemon.retention.limits import RunLimits
 from audio_cache_daemon.retention.policy import Dedupe, Everything, InState, Limits, MaxAge, Pattern, Policy, Rule
 from audio_cache_daemon.retention.protection import protect_rows, protect_strays
@@ -34,19 +35,20 @@ def plan_evictions(inventory: Inventory, policy: Policy, now: float, *, enforce_
         undecided |= verdict.rows.truth == Truth.UNDECIDABLE
     limits = RunLimits(inventory, policy.limits if enforce_limits else Limits(None, None))
     refusals = limits.refuse_rules(rows.taken, strays.taken)
-    movable = decided(inventory.rows) & (protected < 0)
+    movable = inventory.rows.decided() & (protected < 0)
     remaining = Remaining(~rows.taken, ~strays.taken, movable, ~protected_strays)
     pressures = list(over_budget(inventory, policy.budget, remaining, now))
     capped = _take_pressures(pressures, len(policy.rules), rows, strays, limits)
+    everything = np.ones(len(inventory.rows), np.bool_)
     return Plan(
         inventory=inventory,
         now=now,
         rules=describe_rules(policy),
         protections=tuple(protection.name for protection in policy.protect),
-        rows=rows.evictions(),
-        strays=strays.evictions(),
+        rows=rows.evictions(lambda subject: freed_file_bytes(inventory.rows, subject, everything)),
+        strays=strays.evictions(lambda subject: inventory.strays.size[subject]),
         protected=protected,
-        undecidable=int((undecided & items(inventory.rows)).sum()),
+        undecidable=int((undecided & inventory.rows.items()).sum()),
         capped=capped,
         refusals=refusals,
         notes=_notes(inventory, policy),
@@ -84,10 +86,15 @@ class _Ownership:
         self.value[subjects] = pressure.value
         self.threshold[subjects] = pressure.threshold
 
-    def evictions(self) -> Evictions:
+    def evictions(self, freed: Callable[[Ints], Ints]) -> Evictions:
         subject = np.flatnonzero(self.taken)
         return Evictions(
-            subject, self.rule[subject], self.value[subject], self.threshold[subject], self.keeper[subject]
+            subject,
+            self.rule[subject],
+            self.value[subject],
+            self.threshold[subject],
+            self.keeper[subject],
+            freed(subject),
         )
 
 
@@ -116,7 +123,7 @@ def _unplaceable(inventory: Inventory, policy: Policy, now: float) -> Bools:
     if budget.size or budget.items or budget.disk:
         unplaceable[:] = True
         unplaceable[eviction_order(inventory.rows, budget.evict, now)] = False
-        unplaceable &= decided(inventory.rows) if budget.evict != "largest" else False
+        unplaceable &= inventory.rows.decided() if budget.evict != "largest" else False
     return unplaceable
 
 

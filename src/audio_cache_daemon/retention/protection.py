@@ -7,9 +7,7 @@ from numpy.typing import NDArray
 
 from audio_cache_daemon.model import Bools, Rows, Strays, Truth
 from audio_cache_daemon.retention.judgement import (
-    items,
     judge_older,
-    present,
     rank_in_groups,
     row_age,
     stray_age,
@@ -31,7 +29,7 @@ def protect_rows(rows: Rows, protections: tuple[Protection, ...], now: float) ->
     undecided = np.zeros(len(rows), np.bool_)
     for number, protection in enumerate(protections):
         truth = judge_protection(rows, protection.criterion, now)
-        protected[(protected < 0) & (truth != Truth.FALSE) & items(rows)] = number
+        protected[(protected < 0) & (truth != Truth.FALSE) & rows.items()] = number
         undecided |= truth == Truth.UNDECIDABLE
     return protected, undecided
 
@@ -63,7 +61,7 @@ def judge_protection(rows: Rows, criterion: ProtectionCriterion, now: float) -> 
 def _first_of_prompt(rows: Rows, count: int, keys: list[NDArray[np.float64]]) -> NDArray[np.uint8]:
     """Whether rows are among the first `count` of their prompt whose file is there; the first key must be known."""
     placeable = ~np.isnan(keys[0]) & (rows.prompt >= 0)
-    ranks = rank_in_groups(rows.prompt, present(rows) & placeable, keys)
+    ranks = rank_in_groups(rows.prompt, rows.present() & placeable, keys)
     truth = np.where((ranks > 0) & (ranks <= count), Truth.TRUE, Truth.FALSE)
-    truth[present(rows) & ~placeable] = Truth.UNDECIDABLE
+    truth[rows.present() & ~placeable] = Truth.UNDECIDABLE
     return truth.astype(np.uint8)

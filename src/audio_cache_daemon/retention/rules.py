@@ -9,7 +9,7 @@ import numpy as np
 
 from audio_cache_daemon.model import Bools, Inventory, Truth
 from audio_cache_daemon.retention.dedupe import surplus
-from audio_cache_daemon.retention.judgement import Judgement, decided, judge_false, judge_older, row_age, stray_age
+from audio_cache_daemon.retention.judgement import Judgement, judge_false, judge_older, row_age, stray_age
 from audio_cache_daemon.retention.max_age import expired
 from audio_cache_daemon.retention.pattern import matching
 from audio_cache_daemon.retention.policy import Dedupe, Everything, InState, MaxAge, Pattern, Rule
@@ -34,7 +34,7 @@ def judge_rules(
     protected_rows, protected_strays = protected
     left_rows = np.ones(len(inventory.rows), np.bool_)
     left_strays = np.ones(len(inventory.strays), np.bool_)
-    selectable = decided(inventory.rows) & ~protected_rows
+    selectable = inventory.rows.decided() & ~protected_rows
     for number, rule in enumerate(rules):
         rows = _narrow_rows(rule, _judge_rows(rule, inventory, left_rows, protected_rows, now), inventory, now)
         strays = _narrow_strays(rule, _judge_strays(rule, inventory, now), inventory, now)
