@@ -1,0 +1,65 @@
+"""A plan's evictions in the words that reports share: the item, the rule that takes it, and the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from audio_cache_daemon.formats import stray_id
+from audio_cache_daemon.model import Plan, PlanRule
+from audio_cache_daemon.readback import RowReader
+from audio_cache_daemon.reporting.audit_record import AuditItem, AuditReason
+
+
+@dataclass(frozen=True, slots=True)
+class EvictionView:
+    """One planned eviction, for people and logs."""
+
+    item: AuditItem
+    rule: str
+    reason: AuditReason
+
+
+def iter_evictions(plan: Plan) -> Iterator[EvictionView]:
+    """The evictions of a plan: the rows in their order, then the files without a row."""
+    yield from _iter_rows(plan)
+    yield from _iter_strays(plan)
+
+
+def _iter_rows(plan: Plan) -> Iterator[EvictionView]:
+    if not len(plan.rows):
+        return
+    rows = plan.inventory.rows
+    subject = plan.rows.subject
+    columns = zip(
+        plan.rows.rule.tolist(),
+        plan.rows.value.tolist(),
+        plan.rows.threshold.tolist(),
+        plan.rows.bytes.tolist(),
+        rows.timestamp[subject].tolist(),
+        rows.quality[subject].tolist(),
+        strict=True,
+    )
+    with RowReader(plan.inventory) as reader:
+        reads = reader.read(subject)
+        for read, (rule, value, threshold, size, timestamp, quality) in zip(reads, columns, strict=True):
+            item = AuditItem(read.id, read.number, read.path, read.prompt, timestamp, quality, size)
+            yield EvictionView(item, plan.rules[rule].name, _reason(plan.rules[rule], value, threshold, read.prompt))
+
+
+def _iter_strays(plan: Plan) -> Iterator[EvictionView]:
+    strays = plan.inventory.strays
+    for place, number in enumerate(plan.strays.subject.tolist()):
+        path = str(plan.inventory.roots[int(strays.root[number])].path / strays.path[number])
+        item = AuditItem(id=stray_id(path), path=path, bytes=int(strays.size[number]), timestamp=np.nan)
+        rule = plan.rules[int(plan.strays.rule[place])]
+        value, threshold = float(plan.strays.value[place]), float(plan.strays.threshold[place])
+        yield EvictionView(item, rule.name, _reason(rule, value, threshold, None))
+
+
+def _reason(rule: PlanRule, value: float, threshold: float, prompt: str | None) -> AuditReason:
+    if rule.text is not None:
+        return AuditReason(rule.criterion, prompt, rule.text)
+    return AuditReason(rule.criterion, None if value != value else value, None if threshold != threshold else threshold)  # noqa: PLR0124 -- NaN

@@ -1,0 +1,85 @@
+"""Runs in numbers and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from audio_cache_daemon.model import Inventory, Plan, RunReport, StrayKind
+from audio_cache_daemon.reporting.encoding import encode_json
+from audio_cache_daemon.reporting.evictions import EvictionView, iter_evictions
+from audio_cache_daemon.units import format_time
+
+
+def summarize_plan(plan: Plan) -> dict[str, object]:
+    """What goes, in numbers: items, bytes, and both for each rule; and how many items are protected."""
+    return {
+        "items": len(plan.rows) + len(plan.strays),
+        "bytes": int(plan.rows.bytes.sum() + plan.strays.bytes.sum()),
+        "by_rule": {name: {"items": items, "bytes": size} for name, items, size in by_rule(plan)},
+        "protected": int((plan.protected >= 0).sum()),
+    }
+
+
+def by_rule(plan: Plan) -> Iterator[tuple[str, int, int]]:
+    """Name, items and bytes of each rule, in order; those of the budget only where they take something."""
+    for number, rule in enumerate(plan.rules):
+        rows, strays = plan.rows.rule == number, plan.strays.rule == number
+        items = int(rows.sum() + strays.sum())
+        if items or not rule.name.startswith("budget:"):
+            yield rule.name, items, int(plan.rows.bytes[rows].sum() + plan.strays.bytes[strays].sum())
+
+
+def summarize_inventory(inventory: Inventory, undecidable: int) -> dict[str, object]:
+    """What there is, in numbers; `undecidable` depends on what was asked of the items."""
+    rows, kind = inventory.rows, inventory.strays.kind
+    return {
+        "items": int(rows.items().sum()),
+        "bytes": rows.audio_bytes(rows.readable),
+        "missing": int(rows.missing().sum()),
+        "orphans": int((kind == StrayKind.ORPHAN).sum()),
+        "leftovers": int((kind == StrayKind.LEFTOVER).sum()),
+        "undecidable": undecidable,
+        "retired": int((rows.readable & ~rows.items()).sum()),
+    }
+
+
+def run_as_json(report: RunReport) -> dict[str, object]:
+    """A run as `run-once --format json` prints it, with each planned eviction."""
+    plan = report.plan
+    return {
+        "cache": report.cache,
+        "mode": report.mode,
+        "result": report.result.value,
+        "would_refuse": bool(report.refusals) and report.outcome is None,
+        "refusals": [{"limit": refusal.limit, "message": refusal.message} for refusal in report.refusals],
+        "error": str(report.error) if report.error is not None else None,
+        "messages": list(report.messages),
+        "inventory": summarize_inventory(plan.inventory, plan.undecidable) if plan is not None else None,
+        "plan": {**summarize_plan(plan), "capped": list(plan.capped), "evict": _evictions(plan)} if plan else None,
+        "outcome": report.outcome,
+        "run": report.run,
+        "duration_seconds": round(report.duration_seconds, 3),
+    }
+
+
+def _evictions(plan: Plan) -> msgspec.Raw:
+    """All evictions, encoded one by one: as objects they would take many times the memory of their text."""
+    return msgspec.Raw(b"[" + b",".join(encode_json(_eviction(view)) for view in iter_evictions(plan)) + b"]")
+
+
+def _eviction(view: EvictionView) -> dict[str, object]:
+    item, reason = view.item, view.reason
+    known = item.timestamp is not None and not np.isnan(item.timestamp)
+    return {
+        "id": item.id,
+        "row": item.row,
+        "path": item.path,
+        "prompt": item.prompt,
+        "timestamp": format_time(item.timestamp) if known and item.timestamp is not None else None,
+        "bytes": item.bytes,
+        "rule": view.rule,
+        "reason": {"criterion": reason.criterion, "value": reason.value, "threshold": reason.threshold},
+    }
