@@ -1,0 +1,44 @@
+"""What a run remembers of a cache for the next one."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.eviction.directories import make_state_directory, write_durably
+from audio_cache_daemon.formats import META_NAME, read_ids
+from audio_cache_daemon.model import CacheLocation, Memory, Plan
+from audio_cache_daemon.state import encode_memory, memory_path
+
+
+def remember(plan: Plan) -> Memory:
+    """The memory of a run that carries out this plan; to be called while the index is as it was scanned."""
+    inventory = plan.inventory
+    stays = inventory.rows.missing()
+    stays[plan.rows.subject] = False
+    subset = np.flatnonzero(stays)
+    descriptor = os.open(inventory.location.path / META_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        ids = read_ids(descriptor, inventory.rows.offset, subset)
+    finally:
+        os.close(descriptor)
+    since = np.where(np.isnan(inventory.rows.missing_since), plan.now, inventory.rows.missing_since)[subset]
+    roots = {
+        str(root.path): (root.device, root.inode)
+        for root in inventory.roots
+        if root.device is not None and root.inode is not None
+    }
+    rows = len(inventory.rows) - len(plan.rows)
+    return Memory(plan.now, rows, roots, dict(zip(ids, since.tolist(), strict=True)))
+
+
+def save_memory(location: CacheLocation, memory: Memory) -> None:
+    """Keep the memory for the next run; MaintenanceError when it can't be written."""
+    make_state_directory(location.path)
+    path = memory_path(location)
+    try:
+        write_durably(path, encode_memory(memory))
+    except OSError as error:
+        raise MaintenanceError(f"{path} can't be written: {error.strerror}; the next run will know less") from None

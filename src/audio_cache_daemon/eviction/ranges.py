@@ -1,0 +1,68 @@
+"""Copying ranges of a file: the one primitive of which a compaction is made.
+
+A row of `meta.jsonl` is a range of bytes, and so is a row of an array; what stays is copied as it is.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from audio_cache_daemon.errors import InconsistentIndexError
+from audio_cache_daemon.model import Bools, Ints
+
+_SPAN_BYTES = 2**20
+
+
+def kept_ranges(boundaries: Ints, kept: Bools) -> tuple[Ints, Ints]:
+    """Starts and ends of the byte ranges of the rows that are kept; neighbours are one range.
+
+    `boundaries` has one entry more than `kept`: row i is the bytes from boundaries[i] to boundaries[i + 1].
+    """
+    edges = np.flatnonzero(np.diff(np.r_[False, kept, False].astype(np.int8)))
+    return boundaries[edges[0::2]], boundaries[edges[1::2]]
+
+
+def copy_ranges(source: int, target: int, starts: Ints, ends: Ints) -> None:
+    """Append ascending byte ranges of `source` to `target`, in bounded memory.
+
+    Short ranges that lie close together are read as one span: a call a range would cost more than the bytes
+    between them. InconsistentIndexError if the source is shorter than its ranges.
+    """
+    first = 0
+    while first < len(starts):
+        base = int(starts[first])
+        last = int(np.searchsorted(ends, base + _SPAN_BYTES, side="right"))
+        if last <= first + 1:
+            _copy(source, target, base, int(ends[first]) - base)
+            first += 1
+            continue
+        span = os.pread(source, int(ends[last - 1]) - base, base)
+        pieces = zip((starts[first:last] - base).tolist(), (ends[first:last] - base).tolist(), strict=True)
+        joined = b"".join([span[start:end] for start, end in pieces])
+        if len(span) < int(ends[last - 1]) - base:
+            raise _too_short()
+        write_all(target, joined)
+        first = last
+
+
+def write_all(target: int, content: bytes | memoryview) -> None:
+    """Write all of it: a full disk may take a part first and fail then."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(target, view) :]
+
+
+def _copy(source: int, target: int, start: int, length: int) -> None:
+    while length > 0:
+        chunk = os.pread(source, min(length, _SPAN_BYTES), start)
+        if not chunk:
+            raise _too_short()
+        write_all(target, chunk)
+        start += len(chunk)
+        length -= len(chunk)
+
+
+def _too_short() -> InconsistentIndexError:
+    return InconsistentIndexError("an index file became shorter while it was copied; nothing was changed: try again")

@@ -1,0 +1,60 @@
+"""The one place where a file is taken away: into the trash, or for good."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import BinaryIO
+
+from audio_cache_daemon.model import FileIdentity, OutcomeKind
+
+_BLOCK_BYTES = 2**20
+
+
+def look_again(directory: int, name: str, expected: FileIdentity) -> OutcomeKind | None:
+    """Whether the file is still the one that the plan is about: None if so, else what became of it."""
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return OutcomeKind.GONE
+    same = (
+        stat.S_ISREG(status.st_mode)
+        and status.st_ino == expected.inode
+        and status.st_size == expected.size
+        and status.st_mtime_ns == expected.mtime_ns
+    )
+    return None if same else OutcomeKind.CHANGED
+
+
+def take_away(directory: int, name: str, expected: FileIdentity, trash: tuple[int, str] | None) -> OutcomeKind:
+    """Remove a file of a directory, if it is still the expected one: to a name in the trash, or for good.
+
+    OSError when the system refuses.
+    """
+    changed = look_again(directory, name, expected)
+    if changed is not None:
+        return changed
+    try:
+        if trash is None:
+            os.unlink(name, dir_fd=directory)
+        else:
+            os.rename(name, trash[1], src_dir_fd=directory, dst_dir_fd=trash[0])
+    except FileNotFoundError:
+        return OutcomeKind.GONE
+    return OutcomeKind.EVICTED
+
+
+def open_file(directory: int, name: str) -> BinaryIO:
+    """Open a file of a directory for reading, through no link; without waiting for the other end of a FIFO."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    return os.fdopen(descriptor, "rb", buffering=0)
+
+
+def same_bytes(one: BinaryIO, other: BinaryIO) -> bool:
+    """Whether two open files are equal to the last byte."""
+    while True:
+        left, right = one.read(_BLOCK_BYTES), other.read(_BLOCK_BYTES)
+        if left != right:
+            return False
+        if not left:
+            return True

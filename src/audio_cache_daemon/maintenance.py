@@ -1,0 +1,209 @@
+"""The four steps, in order: observe, decide, act, report. A preview is the same plan, not executed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from audio_cache_daemon.cache.scan import Surroundings, scan_cache
+from audio_cache_daemon.cache.vectors import check_alignment, index_fault
+from audio_cache_daemon.config.settings import CacheSettings
+from audio_cache_daemon.errors import (
+    CacheLockedError,
+    MaintenanceError,
+    UnsafePlanError,
+)
+from audio_cache_daemon.eviction.execute import execute_plan
+from audio_cache_daemon.eviction.execution import Execution
+from audio_cache_daemon.eviction.lock import cache_lock
+from audio_cache_daemon.eviction.memory import remember, save_memory
+from audio_cache_daemon.eviction.recovery import interrupted_run, recover
+from audio_cache_daemon.model import (
+    CacheLocation,
+    Inventory,
+    Memory,
+    Outcome,
+    OutcomeCounts,
+    Plan,
+    Refusal,
+    RunReport,
+    RunResult,
+)
+from audio_cache_daemon.reporting.audit import AuditContext, AuditLog
+from audio_cache_daemon.reporting.run_audit import record_end, record_outcome, record_plan, record_start
+from audio_cache_daemon.retention.needs import columns_needed
+from audio_cache_daemon.retention.plan import plan_evictions
+from audio_cache_daemon.retention.sentinels import check_sentinels
+from audio_cache_daemon.state import load_memory
+
+Progress: TypeAlias = Callable[[str, int, int | None], None]
+"""Told of each step: what is done, how many of it, of how many (None: not known)."""
+
+
+_STOP_THE_GENERATOR = (
+    "items stay while the generator may be running: dropping rows under it would make it serve wrong sounds; stop it "
+    "and set writer.mode: stopped, or say --writer-stopped"
+)
+
+
+def no_progress(step: str, done: int, total: int | None) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A cache to maintain, and what is to be known for it beyond its own settings.
+
+    `neighbours` are the other configured caches, `audit_path` is its audit log, `config` the configuration's hash.
+    """
+
+    settings: CacheSettings
+    audit_path: Path
+    neighbours: tuple[CacheLocation, ...] = ()
+    prompts: Literal["full", "omit"] = "full"
+    config: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One run: at which moment (`now`, seconds since the epoch), under which id, for whom, with what allowed.
+
+    `accepted` are the sentinels' findings that the operator accepts; without `limits` the policy's limits don't
+    hold; `wait` is how many seconds to wait for the lock.
+    """
+
+    now: float
+    run: str
+    trigger: str = "command"
+    actor: str = ""
+    limits: bool = True
+    accepted: frozenset[str] = frozenset()
+    wait: float = 0.0
+
+
+def observe(target: Target, memory: Memory | None) -> Inventory:
+    """The inventory that the target's policy needs."""
+    missing_since = memory.missing_since if memory is not None else {}
+    needs = columns_needed(target.settings.policy)
+    return scan_cache(target.settings.location, needs, Surroundings(target.neighbours, missing_since))
+
+
+def preview_maintenance(target: Target, request: RunRequest, progress: Progress = no_progress) -> RunReport:
+    """What a run would do: the same plan, not executed. Takes no lock and writes nothing."""
+    started = time.perf_counter()
+    report = _report(target, request, "dry-run")
+    try:
+        progress("scanning", 0, None)
+        memory = load_memory(target.settings.location)
+        inventory = observe(target, memory)
+        plan, refusals = _decide(target, request, inventory, memory)
+        fault = index_fault(inventory) if len(plan.rows) else None
+        if fault is not None:
+            refusals = (
+                *refusals,
+                Refusal("inconsistent_index", f"{fault}; no row can be dropped until it is repaired"),
+            )
+        interrupted = interrupted_run(target.settings.location)
+        messages = (f"run {interrupted} was interrupted; the next run puts that right first",) if interrupted else ()
+        result = RunResult.SUCCESS if len(plan.rows) + len(plan.strays) else RunResult.NOOP
+        report = replace(report, result=result, plan=plan, refusals=refusals, messages=(*messages, *plan.notes))
+    except MaintenanceError as error:
+        report = replace(report, error=error)
+    return replace(report, duration_seconds=time.perf_counter() - started)
+
+
+def run_maintenance(
+    target: Target, request: RunRequest, clock: Callable[[], float], progress: Progress = no_progress
+) -> RunReport:
+    """Maintain a cache: one pass of its policy. Every error ends up in the report; `clock` dates audit records."""
+    started = time.perf_counter()
+    location = target.settings.location
+    mode = target.settings.policy.mode
+    report = _report(target, request, mode)
+    try:
+        with cache_lock(location, request.wait):
+            context = AuditContext(
+                request.run, location.name, request.trigger, request.actor, mode, target.config or None
+            )
+            with AuditLog.open(target.audit_path, prompts=target.prompts, clock=clock).bound(context) as log:
+                report = _run_locked(target, request, log, report, progress)
+                record_end(log, replace(report, duration_seconds=time.perf_counter() - started))
+    except CacheLockedError as error:
+        report = replace(report, result=RunResult.LOCKED, error=error)
+    except MaintenanceError as error:
+        report = replace(report, result=RunResult.FAILED, error=error)
+    return replace(report, duration_seconds=time.perf_counter() - started)
+
+
+def _run_locked(target: Target, request: RunRequest, log: AuditLog, report: RunReport, progress: Progress) -> RunReport:
+    """Observe, decide, act, under the lock."""
+    location, policy = target.settings.location, target.settings.policy
+    record_start(log, {"limits": request.limits, "accepted": sorted(request.accepted), "policy": policy.name})
+    try:
+        recovered = recover(location)
+        progress("scanning", 0, None)
+        memory = load_memory(location)
+        plan, refusals = _decide(target, request, observe(target, memory), memory)
+        messages = (recovered, *plan.notes) if recovered else plan.notes
+        report = replace(report, plan=plan, refusals=refusals, messages=messages)
+        if refusals:
+            message = "; ".join(refusal.message for refusal in refusals)
+            return replace(report, result=RunResult.REFUSED, error=UnsafePlanError(f"{location.path}: {message}"))
+        if policy.mode == "audit":
+            save_memory(location, replace(remember(plan), rows=len(plan.inventory.rows)))
+            return replace(report, result=RunResult.SUCCESS)
+        return _act(target, request, log, report, progress)
+    except MaintenanceError as error:
+        return replace(report, result=RunResult.FAILED, error=error)
+
+
+def _decide(
+    target: Target, request: RunRequest, inventory: Inventory, memory: Memory | None
+) -> tuple[Plan, tuple[Refusal, ...]]:
+    plan = plan_evictions(inventory, target.settings.policy, request.now, enforce_limits=request.limits)
+    return plan, (*check_sentinels(inventory, memory, request.now, request.accepted), *plan.refusals)
+
+
+def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, progress: Progress) -> RunReport:
+    """Carry out the plan of a report, announced in the audit log before."""
+    plan, location = report.plan, target.settings.location
+    assert plan is not None
+    deferred = len(plan.rows) > 0 and target.settings.writer.mode == "live"
+    if deferred:
+        report = replace(report, messages=(*report.messages, _STOP_THE_GENERATOR))
+        plan = replace(plan, rows=plan.rows.none())
+    if len(plan.rows):
+        check_alignment(plan.inventory)
+    after = remember(plan)
+    counts = OutcomeCounts()
+    if len(plan.rows) + len(plan.strays):
+        record_plan(log, plan)
+        total = len(plan.rows) + len(plan.strays)
+        execution = Execution(request.run, to_trash=target.settings.policy.trash.keep > 0)
+        for done, outcome in enumerate(execute_plan(plan, execution), start=1):
+            record_outcome(log, outcome)
+            counts = _count(counts, outcome)
+            progress("evicting", done, total)
+    save_memory(location, after)
+    return replace(report, outcome=counts, result=_result(plan, counts, deferred=deferred))
+
+
+def _count(counts: OutcomeCounts, outcome: Outcome) -> OutcomeCounts:
+    name = outcome.kind.value
+    freed = counts.bytes_freed + outcome.bytes_freed
+    return replace(counts, **{name: getattr(counts, name) + 1}, bytes_freed=freed)
+
+
+def _result(plan: Plan, counts: OutcomeCounts, *, deferred: bool) -> RunResult:
+    if counts.failed or counts.changed or plan.capped:
+        return RunResult.PARTIAL
+    if deferred:
+        return RunResult.DEFERRED
+    return RunResult.SUCCESS if counts.evicted or counts.gone else RunResult.NOOP
+
+
+def _report(target: Target, request: RunRequest, mode: str) -> RunReport:
+    return RunReport(target.settings.location.name, mode, request.run, RunResult.FAILED)

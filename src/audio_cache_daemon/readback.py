@@ -1,0 +1,86 @@
+"""The texts of rows, read back from `meta.jsonl` by byte offset when they are shown or acted on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from audio_cache_daemon.errors import InconsistentIndexError
+from audio_cache_daemon.formats import META_NAME, Row, decode_row, identify, read_lines, row_id
+from audio_cache_daemon.model import Ints, Inventory
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRow:
+    """A row as it stands in the file: its number, its id, its bytes, and its values (None: it is no row)."""
+
+    number: int
+    id: str
+    line: bytes
+    row: Row | None
+
+    @property
+    def path(self) -> str:
+        return self.row.path or "" if self.row is not None else ""
+
+    @property
+    def prompt(self) -> str | None:
+        return self.row.prompt if self.row is not None else None
+
+
+class RowReader:
+    """Reads rows of an inventory again. A context manager; InconsistentIndexError if the index changed since."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        path = inventory.location.path / META_NAME
+        self._rows = inventory.rows
+        self._repeated: dict[int, int] | None = None
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if identify(os.fstat(self._descriptor)) != inventory.index.identity:
+            os.close(self._descriptor)
+            raise InconsistentIndexError(f"{path} changed since it was scanned; nothing was changed: try again")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._descriptor)
+
+    def read(self, numbers: Ints) -> Iterator[ReadRow]:
+        """The rows of these ascending numbers."""
+        if self._repeated is None:
+            self._repeated = self._count_repeated()
+        occurrence = self._repeated
+        for number, line in zip(
+            numbers.tolist(), read_lines(self._descriptor, self._rows.offset, numbers), strict=True
+        ):
+            row, _ = decode_row(line)
+            yield ReadRow(number, row_id(line, occurrence.get(number, 0)), line, row)
+
+    def _count_repeated(self) -> dict[int, int]:
+        """For each row that repeats an earlier one to the letter: how many earlier ones it repeats.
+
+        Only lines that agree in length, time and prompt can, so few are read.
+        """
+        rows = self._rows
+        alike = np.stack([np.diff(rows.offset), np.nan_to_num(rows.timestamp).view(np.int64), rows.prompt])
+        order = np.lexsort(alike)
+        same = (alike[:, order[1:]] == alike[:, order[:-1]]).all(axis=0)
+        suspects = np.sort(order[np.r_[False, same] | np.r_[same, False]]) if len(order) else order
+        seen: Counter[bytes] = Counter()
+        repeated: dict[int, int] = {}
+        for number, line in zip(suspects.tolist(), read_lines(self._descriptor, rows.offset, suspects), strict=True):
+            digest = hashlib.blake2b(line.rstrip(b"\r\n"), digest_size=16).digest()
+            if seen[digest]:
+                repeated[number] = seen[digest]
+            seen[digest] += 1
+        return repeated

@@ -1,0 +1,42 @@
+"""What is remembered of a cache between runs, in a small file in its state directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.model import CacheLocation, Memory
+
+_NAME = "state.json"
+
+
+class _StateFile(msgspec.Struct, frozen=True):
+    version: Literal[1]
+    memory: Memory
+
+
+def memory_path(location: CacheLocation) -> Path:
+    """Where the memory of a cache is kept."""
+    return location.state_directory / _NAME
+
+
+def load_memory(location: CacheLocation) -> Memory | None:
+    """What is remembered of a cache, or None; MaintenanceError when the file is there and can't be read."""
+    path = memory_path(location)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_StateFile).memory
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+        raise MaintenanceError(
+            f"{path} can't be read: {error}; move it away to begin with an empty memory (files missing since long "
+            "count as missing since now)"
+        ) from None
+
+
+def encode_memory(memory: Memory) -> bytes:
+    """The content of the file."""
+    return msgspec.json.encode(_StateFile(1, memory))
