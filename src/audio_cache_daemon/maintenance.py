@@ -19,7 +19,7 @@ from audio_cache_daemon.errors import (
 from audio_cache_daemon.eviction.execute import execute_plan
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.lock import cache_lock
-from audio_cache_daemon.eviction.memory import remember, save_memory
+from audio_cache_daemon.eviction.memory import remember, save_audit_head, save_memory
 from audio_cache_daemon.eviction.recovery import interrupted_run, recover
 from audio_cache_daemon.model import (
     CacheLocation,
@@ -131,6 +131,7 @@ def run_maintenance(
             with AuditLog.open(target.audit_path, prompts=target.prompts, clock=clock).bound(context) as log:
                 report = _run_locked(target, request, log, report, progress)
                 record_end(log, replace(report, duration_seconds=time.perf_counter() - started))
+                save_audit_head(location, log.head.seq, log.head.hash)
     except CacheLockedError as error:
         report = replace(report, result=RunResult.LOCKED, error=error)
     except MaintenanceError as error:

@@ -11,6 +11,7 @@ from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.model import CacheLocation, Memory
 
 _NAME = "state.json"
+AUDIT_HEAD_NAME = "audit-head.json"
 
 
 class _StateFile(msgspec.Struct, frozen=True):
@@ -40,3 +41,13 @@ def load_memory(location: CacheLocation) -> Memory | None:
 def encode_memory(memory: Memory) -> bytes:
     """The content of the file."""
     return msgspec.json.encode(_StateFile(1, memory))
+
+
+def load_audit_head(location: CacheLocation) -> tuple[int, str] | None:
+    """Number and hash of the last audit record, as the last run published them; None if none did."""
+    try:
+        content = (location.state_directory / AUDIT_HEAD_NAME).read_bytes()
+        head = msgspec.json.decode(content, type=dict[str, int | str])
+        return int(head["seq"]), str(head["hash"])
+    except (FileNotFoundError, KeyError, ValueError):
+        return None

@@ -1,1 +1,43 @@
-"""."""
+"""The command line: one file a family of commands. Heavy imports happen in the commands that need them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import click
+
+from audio_cache_daemon.cli.app import app
+from audio_cache_daemon.cli.status import ExitStatus, status_of
+from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.reporting.terminal import Symbol, screen_for
+
+
+def main() -> None:
+    """Run the command that the arguments ask for, and exit with its status."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit status of a command; every message but a command's result goes to standard error."""
+    errors = screen_for(sys.stderr, os.environ)
+    try:
+        status = app.main(arguments, prog_name="audio-cache-daemon", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        return ExitStatus.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return ExitStatus.USAGE
+    except MaintenanceError as error:
+        errors.line(str(error), Symbol.ERROR)
+        return status_of(error)
+    except KeyboardInterrupt:
+        errors.line("interrupted", Symbol.ERROR)
+        return ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        # The reader had enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return int(status or ExitStatus.DONE)

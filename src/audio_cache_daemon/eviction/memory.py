@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 
+import msgspec
 import numpy as np
 
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, write_durably
 from audio_cache_daemon.formats import META_NAME, read_ids
 from audio_cache_daemon.model import CacheLocation, Memory, Plan
-from audio_cache_daemon.state import encode_memory, memory_path
+from audio_cache_daemon.state import AUDIT_HEAD_NAME, encode_memory, memory_path
 
 
 def remember(plan: Plan) -> Memory:
@@ -42,3 +43,12 @@ def save_memory(location: CacheLocation, memory: Memory) -> None:
         write_durably(path, encode_memory(memory))
     except OSError as error:
         raise MaintenanceError(f"{path} can't be written: {error.strerror}; the next run will know less") from None
+
+
+def save_audit_head(location: CacheLocation, seq: int, last_hash: str) -> None:
+    """Publish where the audit log ends, beside it but apart, so that a cut tail is found."""
+    content = msgspec.json.encode({"seq": seq, "hash": last_hash})
+    try:
+        write_durably(location.state_directory / AUDIT_HEAD_NAME, content)
+    except OSError as error:
+        raise MaintenanceError(f"{location.state_directory} can't be written: {error.strerror}") from None

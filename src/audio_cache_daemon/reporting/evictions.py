@@ -46,7 +46,9 @@ def _iter_rows(plan: Plan) -> Iterator[EvictionView]:
         reads = reader.read(subject)
         for read, (rule, value, threshold, size, timestamp, quality) in zip(reads, columns, strict=True):
             item = AuditItem(read.id, read.number, read.path, read.prompt, timestamp, quality, size)
-            yield EvictionView(item, plan.rules[rule].name, _reason(plan.rules[rule], value, threshold, read.prompt))
+            yield EvictionView(
+                item, plan.rules[rule].name, make_reason(plan.rules[rule], value, threshold, read.prompt)
+            )
 
 
 def _iter_strays(plan: Plan) -> Iterator[EvictionView]:
@@ -56,10 +58,11 @@ def _iter_strays(plan: Plan) -> Iterator[EvictionView]:
         item = AuditItem(id=stray_id(path), path=path, bytes=int(strays.size[number]), timestamp=np.nan)
         rule = plan.rules[int(plan.strays.rule[place])]
         value, threshold = float(plan.strays.value[place]), float(plan.strays.threshold[place])
-        yield EvictionView(item, rule.name, _reason(rule, value, threshold, None))
+        yield EvictionView(item, rule.name, make_reason(rule, value, threshold, None))
 
 
-def _reason(rule: PlanRule, value: float, threshold: float, prompt: str | None) -> AuditReason:
+def make_reason(rule: PlanRule, value: float, threshold: float, prompt: str | None) -> AuditReason:
+    """What was measured against what; of a pattern that is the prompt and the expression."""
     if rule.text is not None:
         return AuditReason(rule.criterion, prompt, rule.text)
     return AuditReason(rule.criterion, None if value != value else value, None if threshold != threshold else threshold)  # noqa: PLR0124 -- NaN

@@ -1,0 +1,101 @@
+"""`explain`: why an item goes, or stays."""
+
+from __future__ import annotations
+
+import time
+
+import click
+import numpy as np
+
+from audio_cache_daemon.cli.options import Choice, cache_options
+from audio_cache_daemon.cli.screens import output, print_json, wants_json
+from audio_cache_daemon.cli.target import choose_targets
+from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.formats import stray_id
+from audio_cache_daemon.maintenance import Target, observe
+from audio_cache_daemon.model import Inventory, StrayKind
+from audio_cache_daemon.readback import ReadRow, RowReader
+from audio_cache_daemon.reporting.explanations import (
+    ExplanationView,
+    explanation_as_json,
+    print_explanation,
+    view_verdict,
+)
+from audio_cache_daemon.reporting.items import ItemView, view_items
+from audio_cache_daemon.retention.explain import Explanation, explain_row, explain_stray
+from audio_cache_daemon.state import load_memory
+from audio_cache_daemon.units import format_time
+
+_MOST = 10
+"""A prompt may have many takes; so many are explained."""
+
+
+@click.command()
+@click.argument("item")
+@cache_options
+def explain(choice: Choice, item: str) -> None:
+    """Tell why ITEM goes or stays: a row number, an id, a path, a file name or a prompt."""
+    now = time.time()
+    views = [(target, view) for target in choose_targets(choice) for view in _explain(target, item, now)]
+    if not views:
+        raise MaintenanceError(f"no item has the row number, id, path, file name or prompt {item!r}")
+    if wants_json(choice):
+        found = [{"cache": target.settings.location.name, **explanation_as_json(view)} for target, view in views]
+        print_json({"items": found})
+        return
+    for _, view in views:
+        print_explanation(output(), view)
+
+
+def _explain(target: Target, text: str, now: float) -> list[ExplanationView]:
+    inventory = observe(target, load_memory(target.settings.location))
+    policy = target.settings.policy
+    views = []
+    for row in _find_rows(inventory, text)[:_MOST]:
+        item = view_items(inventory, np.array([row]))[0]
+        views.append(_view(item, policy.name, explain_row(inventory, policy, now, row)))
+    for stray, path in enumerate(inventory.strays.path):
+        if text in (path, path.rpartition("/")[2], _stray_path(inventory, stray)):
+            views.append(
+                _view(_stray_item(inventory, stray), policy.name, explain_stray(inventory, policy, now, stray))
+            )
+    return views
+
+
+def _find_rows(inventory: Inventory, text: str) -> list[int]:
+    if text.isdecimal():
+        number = int(text)
+        return [number] if number < len(inventory.rows) else []
+    with RowReader(inventory) as reader:
+        return [read.number for read in reader.read(np.arange(len(inventory.rows))) if _is_meant(read, text)]
+
+
+def _is_meant(read: ReadRow, text: str) -> bool:
+    names = (read.id, read.path, read.path.rpartition("/")[2], read.prompt, read.row and read.row.prompt_norm)
+    return text in names
+
+
+def _view(item: ItemView, policy: str, explanation: Explanation) -> ExplanationView:
+    verdicts = tuple(view_verdict(rule.rule, rule.truth, rule.value, rule.threshold) for rule in explanation.rules)
+    owner = explanation.owner
+    taken = view_verdict(owner.rule, owner.truth, owner.value, owner.threshold) if owner is not None else None
+    return ExplanationView(item, policy, explanation.protections, verdicts, taken, not explanation.decided)
+
+
+def _stray_path(inventory: Inventory, stray: int) -> str:
+    return str(inventory.roots[int(inventory.strays.root[stray])].path / inventory.strays.path[stray])
+
+
+def _stray_item(inventory: Inventory, stray: int) -> ItemView:
+    path = _stray_path(inventory, stray)
+    return ItemView(
+        id=stray_id(path),
+        row=-1,
+        path=path,
+        prompt=None,
+        timestamp=format_time(float(inventory.strays.changed[stray])),
+        duration_seconds=None,
+        quality=None,
+        bytes=int(inventory.strays.size[stray]),
+        state=StrayKind(inventory.strays.kind[stray]).name.lower(),
+    )

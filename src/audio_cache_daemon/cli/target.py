@@ -1,0 +1,150 @@
+"""From what was said on the command line to the caches that are meant."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import stat
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from audio_cache_daemon.cli.options import Choice
+from audio_cache_daemon.config.load import find_config, load_settings
+from audio_cache_daemon.config.settings import CacheSettings, Settings, WriterSettings
+from audio_cache_daemon.errors import ConfigError
+from audio_cache_daemon.formats import ARRAY_NAMES, META_NAME
+from audio_cache_daemon.maintenance import RunRequest, Target
+from audio_cache_daemon.model import STATE_DIRECTORY, CacheLocation
+from audio_cache_daemon.retention.policy import Policy
+from audio_cache_daemon.units import format_duration
+
+SETTLED_SECONDS = 86400.0
+"""An index in which nothing changed for a day belongs to no running generator: a busy one adds every few minutes."""
+
+_DEFAULT_DIRECTORY = Path("audio_cache")
+
+
+def choose_targets(choice: Choice) -> list[Target]:
+    """The caches that are meant: all of the configuration, unless one is named; ConfigError if there is none."""
+    settings = _settings(choice)
+    if choice.cache_dir is not None:
+        return [_by_directory(choice.cache_dir, choice, settings)]
+    if settings is None:
+        if choice.cache is not None:
+            raise ConfigError(f"there is no configuration in which {choice.cache} could be a cache; give --config")
+        return [_by_directory(_DEFAULT_DIRECTORY, choice, None)]
+    if choice.cache is None:
+        return [_configured(settings, name, choice) for name in settings.caches]
+    if choice.cache not in settings.caches:
+        raise ConfigError(f"{settings.source} has no cache {choice.cache}; it has {', '.join(settings.caches)}")
+    return [_configured(settings, choice.cache, choice)]
+
+
+def choose_target(choice: Choice) -> Target:
+    """The one cache that is meant; ConfigError when it could be several."""
+    targets = choose_targets(choice)
+    if len(targets) > 1:
+        names = ", ".join(target.settings.location.name for target in targets)
+        raise ConfigError(f"the configuration has several caches; say which with --cache: {names}")
+    return targets[0]
+
+
+def new_request(choice: Choice, now: float | None = None) -> RunRequest:
+    """A run asked for by the person at the terminal, at this moment."""
+    moment = time.time() if now is None else now
+    return RunRequest(now=moment, run=new_run_id(), actor=f"cli:{_user()}", wait=choice.wait or 0.0)
+
+
+def new_run_id() -> str:
+    """A name for a run: sorts by time, and no two are alike."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + os.urandom(3).hex()
+
+
+def with_policy(target: Target, policy: Policy) -> Target:
+    """The same cache under another policy."""
+    return replace(target, settings=replace(target.settings, policy=policy))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _settings(choice: Choice) -> Settings | None:
+    path = find_config(choice.config, os.environ)
+    return load_settings(path, os.environ) if path is not None else None
+
+
+def _configured(settings: Settings, name: str, choice: Choice) -> Target:
+    cache = settings.caches[name]
+    if choice.writer_stopped is not None:
+        cache = replace(cache, writer=replace(cache.writer, mode="stopped" if choice.writer_stopped else "live"))
+    neighbours = tuple(other.location for other_name, other in settings.caches.items() if other_name != name)
+    return Target(cache, _audit_path(settings, cache.location), neighbours, settings.audit.prompts, settings.digest)
+
+
+def _audit_path(settings: Settings | None, location: CacheLocation) -> Path:
+    if settings is not None and settings.audit.directory is not None:
+        return settings.audit.directory / f"{location.name}.jsonl"
+    return location.state_directory / "audit.jsonl"
+
+
+def _by_directory(directory: Path, choice: Choice, settings: Settings | None) -> Target:
+    path = directory.absolute()
+    if settings is not None:
+        for name, cache in settings.caches.items():
+            if os.path.realpath(cache.location.path) == os.path.realpath(path):
+                return _configured(settings, name, choice)
+    roots = tuple(root.absolute() for root in choice.audio_root or _default_roots(path))
+    base = choice.path_base.absolute() if choice.path_base is not None else None
+    location = CacheLocation(path.name, path, roots, base)
+    neighbours = tuple(cache.location for cache in settings.caches.values()) if settings is not None else ()
+    writer = WriterSettings(mode="stopped" if _writer_is_stopped(path, choice) else "live")
+    return Target(CacheSettings(location, Policy("command"), writer), _audit_path(None, location), neighbours)
+
+
+def _default_roots(cache: Path) -> list[Path]:
+    """The cache and its parent, unless that holds much else: a file system root, a home, or open to everybody."""
+    parent = Path(os.path.realpath(cache)).parent
+    if os.path.ismount(parent) or parent == Path.home() or parent.parent == Path("/home"):
+        return [cache]
+    try:
+        is_open = parent.stat().st_mode & stat.S_IWOTH
+    except OSError:
+        return [cache]
+    return [cache] if is_open else [cache, cache.parent]
+
+
+def _writer_is_stopped(cache: Path, choice: Choice) -> bool:
+    if choice.writer_stopped is not None:
+        return choice.writer_stopped
+    changed = last_index_change(cache)
+    return changed is None or time.time() - changed > SETTLED_SECONDS
+
+
+def last_index_change(cache: Path) -> float | None:
+    """When an index file of a cache last changed, in seconds since the epoch; None if there is none."""
+    times = []
+    for name in (META_NAME, *ARRAY_NAMES):
+        try:
+            times.append((cache / name).stat().st_mtime)
+        except OSError:
+            continue
+    return max(times, default=None)
+
+
+def describe_writer(target: Target, now: float) -> str | None:
+    """Why a bare directory's generator is taken to be running, in words; None when it isn't."""
+    changed = last_index_change(target.settings.location.path)
+    if target.settings.writer.mode == "stopped" or changed is None or target.config:
+        return None
+    age = format_duration(max(0.0, now - changed))
+    return f"the index changed {age} ago, so its generator may be running; --writer-stopped says that it isn't"
+
+
+def state_is_kept(target: Target) -> bool:
+    """Whether the cache has a state directory already."""
+    return (target.settings.location.path / STATE_DIRECTORY).is_dir()

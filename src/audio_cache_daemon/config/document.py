@@ -1,0 +1,294 @@
+"""The configuration file, described once: its keys, what their values look like, what each is for.
+
+Defaults are not repeated here; they are those of the values that the keys fill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from audio_cache_daemon.config import scalars
+from audio_cache_daemon.config.scalars import choice
+from audio_cache_daemon.config.settings import AuditSettings, HttpSettings, LogSettings, WriterSettings
+from audio_cache_daemon.config.shapes import Key, ListOf, MapOf, Section
+from audio_cache_daemon.retention.policy import (
+    Budget,
+    Criterion,
+    Dedupe,
+    DiskMarks,
+    InState,
+    KeepBest,
+    KeepNewest,
+    Limits,
+    Marks,
+    MaxAge,
+    Pattern,
+    Policy,
+    Protection,
+    ProtectionCriterion,
+    Rule,
+    Schedule,
+    SubjectState,
+    TrashLimits,
+    YoungerThan,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """A cache as the file has it: its policy is still a name, and its roots may be left out."""
+
+    path: Path
+    policy: str
+    audio_roots: tuple[Path, ...] = ()
+    path_base: Path | None = None
+    path_map: Mapping[str, str] = field(default_factory=dict)
+    writer: WriterSettings = field(default_factory=WriterSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A whole file, read."""
+
+    version: Literal["1"]
+    caches: Mapping[str, CacheEntry]
+    policies: Mapping[str, Policy]
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+
+
+def _rule(  # noqa: PLR0913 - one parameter a key
+    *,
+    name: str,
+    max_age: float | None = None,
+    pattern: str | None = None,
+    dedupe: Dedupe | None = None,
+    state: SubjectState | None = None,
+    min_age: float | None = None,
+) -> Rule:
+    criterion: Criterion
+    if max_age is not None:
+        criterion = MaxAge(max_age)
+    elif dedupe is not None:
+        criterion = dedupe
+    elif state is not None:
+        criterion = InState(state)
+    else:
+        return Rule(name, Pattern(pattern or ""), min_age)
+    return Rule(name, criterion, min_age, pattern)
+
+
+def _protection(
+    name: str,
+    age: YoungerThan | None = None,
+    pattern: str | None = None,
+    keep_best: int | None = None,
+    keep_newest: int | None = None,
+) -> Protection:
+    criterion: ProtectionCriterion
+    if age is not None:
+        criterion = age
+    elif keep_best is not None:
+        criterion = KeepBest(keep_best)
+    elif keep_newest is not None:
+        criterion = KeepNewest(keep_newest)
+    else:
+        criterion = Pattern(pattern or "")
+    return Protection(name, criterion)
+
+
+def _http(listen: HttpSettings = HttpSettings()) -> HttpSettings:  # noqa: B008 - a frozen value
+    return listen
+
+
+_ARGV = ListOf(scalars.TEXT, at_least=1)
+
+_WRITER = Section(
+    WriterSettings,
+    {
+        "mode": Key(choice("live", "stopped"), "Whether the generator may run while the cache is maintained."),
+        "release_on": Key(
+            choice("restart", "addition"), "What proves that a retired item's file isn't served any more."
+        ),
+        "unit": Key(scalars.UNIT, "The generator's systemd service; tells when it was started."),
+        "started_file": Key(scalars.PATH, "A file that the generator's start touches; tells when it was started."),
+        "max_wait": Key(scalars.WAIT, "After this long a retired item's file goes without proof."),
+        "quiesce": Key(scalars.DURATION, "How long the index must have been quiet before a compaction."),
+        "target_per_prompt": Key(
+            scalars.COUNT, "How many takes of a prompt the generator wants; for the thrash check."
+        ),
+        "stop": Key(_ARGV, "The command that stops the generator before a compaction: its words, run without a shell."),
+        "start": Key(_ARGV, "The command that starts it again."),
+        "reload": Key(_ARGV, "Instead of stop and start: the command that makes it read the index anew."),
+    },
+)
+
+_CACHE = Section(
+    CacheEntry,
+    {
+        "path": Key(scalars.PATH, "The directory that holds meta.jsonl and the .npy arrays."),
+        "policy": Key(scalars.NAME, "Which of the policies keeps this cache."),
+        "audio_roots": Key(ListOf(scalars.PATH, at_least=1), "The trees in which a file may be removed."),
+        "path_base": Key(
+            scalars.PATH, "What relative paths in rows are relative to: the generator's working directory."
+        ),
+        "path_map": Key(
+            MapOf(scalars.PREFIX, scalars.PREFIX),
+            "Directories as the generator sees them, and what they are called here.",
+        ),
+        "writer": Key(_WRITER, "The generator that fills the cache."),
+    },
+)
+
+_PROTECTION = Section(
+    _protection,
+    {
+        "name": Key(scalars.RULE_NAME, "What reports call the protection; unique in the policy."),
+        "age": Key(scalars.AGE, "Protects what is younger."),
+        "pattern": Key(scalars.PATTERN, "Protects items whose prompt contains a match, in either case."),
+        "keep_best": Key(scalars.COUNT, "Protects so many items of each prompt: those of highest quality."),
+        "keep_newest": Key(scalars.COUNT, "Protects so many items of each prompt: the newest."),
+    },
+    exactly_one=("age", "pattern", "keep_best", "keep_newest"),
+)
+
+_DEDUPE = Section(
+    Dedupe,
+    {
+        "by": Key(choice("prompt", "content"), "What the items of a group have in common: the prompt, or all bytes."),
+        "keep": Key(scalars.COUNT, "How many items of each group stay."),
+        "prefer": Key(
+            ListOf(choice("quality", "newest", "oldest", "longest")),
+            "Which of them stay: compared from left to right, then the newest.",
+        ),
+    },
+)
+
+_RULE = Section(
+    _rule,
+    {
+        "name": Key(scalars.RULE_NAME, "What reports, metrics and the audit log call the rule; unique in the policy."),
+        "max_age": Key(scalars.DURATION, "Selects items older than this."),
+        "pattern": Key(
+            scalars.PATTERN,
+            "Selects items whose prompt contains a match, in either case; narrows a criterion that it stands beside.",
+        ),
+        "dedupe": Key(_DEDUPE, "Selects all but the best of each group of items."),
+        "state": Key(
+            choice("missing", "orphan", "leftover"),
+            "Selects rows without a file (missing), files without a row (orphan), temporary files (leftover).",
+        ),
+        "min_age": Key(scalars.DURATION, "Narrows any criterion to what is older than this."),
+    },
+    exactly_one=("max_age", "pattern", "dedupe", "state"),
+    may_join=("pattern",),
+)
+
+_SCHEDULE = Section(
+    Schedule,
+    {
+        "cron": Key(scalars.CRON, "At these times. Not both a day of the month and a weekday; 0 and 7 are Sunday."),
+        "every": Key(scalars.INTERVAL, "So often, counted from the epoch, not from the daemon's start."),
+        "timezone": Key(scalars.TIMEZONE, "The zone of the cron line."),
+        "jitter": Key(scalars.DURATION, "Each run is put off by a random time up to this."),
+        "catch_up": Key(
+            scalars.DURATION, "A run that was missed by less than this is made up for at the daemon's start."
+        ),
+    },
+    exactly_one=("cron", "every"),
+)
+
+
+def _marks(kind: scalars.Scalar, more: str) -> Section:
+    return Section(
+        Marks,
+        {
+            "high": Key(kind, f"Evict only when the cache holds {more} than this."),
+            "low": Key(kind, "Then evict until it is down to this."),
+        },
+    )
+
+
+_DISK = Section(
+    DiskMarks,
+    {
+        "min_free": Key(scalars.FREE_SPACE, "Evict only when less than this is free on the disk."),
+        "resume_free": Key(scalars.FREE_SPACE, "Then evict until this much is free."),
+    },
+)
+
+_BUDGET = Section(
+    Budget,
+    {
+        "size": Key(_marks(scalars.SIZE, "more bytes"), "What the cache may take up on disk."),
+        "items": Key(_marks(scalars.COUNT, "more items"), "How many items the cache may hold."),
+        "disk": Key(_DISK, "How much of the file system is to stay free."),
+        "evict": Key(choice("oldest", "lowest_quality", "largest"), "Which items go first."),
+    },
+)
+
+_LIMITS = Section(
+    Limits,
+    {
+        "max_items": Key(scalars.COUNT_OR_NONE, "The most items that one run may evict."),
+        "max_percent": Key(
+            scalars.PERCENT_OR_NONE, "The largest share of the rows, or of the audio bytes, that one run may evict."
+        ),
+    },
+)
+
+_TRASH = Section(
+    TrashLimits,
+    {
+        "keep": Key(scalars.RETENTION, "How long an evicted item can be brought back; 0 removes for good at once."),
+        "max_size": Key(scalars.SIZE_OR_NONE, "How much the trash may hold; beyond it the oldest goes."),
+    },
+)
+
+_POLICY = Section(
+    partial(Policy, ""),  # its name is the key that it stands under
+    {
+        "mode": Key(choice("enforce", "audit"), "enforce removes; audit only reports what it would remove."),
+        "schedule": Key(_SCHEDULE, "When the policy runs."),
+        "protect": Key(ListOf(_PROTECTION), "What nothing may select, whatever the pressure."),
+        "rules": Key(ListOf(_RULE), "What goes. In order: the first rule that selects an item owns it."),
+        "budget": Key(_BUDGET, "What the cache may take up, judged on what the rules left."),
+        "limits": Key(_LIMITS, "How much one run may evict: rules that ask for more are refused, the budget is cut."),
+        "trash": Key(_TRASH, "How long evicted items can be brought back."),
+    },
+)
+
+_AUDIT = Section(
+    AuditSettings,
+    {
+        "dir": Key(scalars.PATH, "The directory of the audit logs, one file a cache.", "directory"),
+        "prompts": Key(choice("full", "omit"), "Whether the audit log holds prompts, and file names made from them."),
+    },
+)
+
+_LOG = Section(
+    LogSettings,
+    {
+        "level": Key(choice("debug", "info", "warning", "error"), "The least that is logged."),
+        "format": Key(choice("auto", "text", "json"), "auto is coloured text on a terminal and JSON elsewhere."),
+    },
+)
+
+_HTTP = Section(_http, {"listen": Key(scalars.LISTEN, "The address of metrics, health and status; read only.")})
+
+DOCUMENT = Section(
+    Document,
+    {
+        "version": Key(scalars.VERSION, "The version of this format."),
+        "caches": Key(MapOf(scalars.NAME, _CACHE), "The caches to look after, by a name of your choice."),
+        "policies": Key(MapOf(scalars.NAME, _POLICY), "How caches are kept, by a name of your choice."),
+        "audit": Key(_AUDIT, "The audit log."),
+        "http": Key(_HTTP, "The daemon's HTTP server."),
+        "log": Key(_LOG, "The daemon's log."),
+    },
+)

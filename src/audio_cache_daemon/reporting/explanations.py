@@ -1,0 +1,93 @@
+"""Why an item goes or stays, in words and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audio_cache_daemon.model import PlanRule, Truth
+from audio_cache_daemon.reporting.audit_record import AuditReason
+from audio_cache_daemon.reporting.evictions import make_reason
+from audio_cache_daemon.reporting.items import ItemView
+from audio_cache_daemon.reporting.run_text import describe_reason
+from audio_cache_daemon.reporting.terminal import Column, Screen, Symbol
+
+_VERDICTS = {Truth.TRUE: "selects it", Truth.FALSE: "leaves it", Truth.UNDECIDABLE: "can't be decided"}
+
+
+@dataclass(frozen=True, slots=True)
+class RuleVerdictView:
+    """What one rule says of the item."""
+
+    rule: PlanRule
+    truth: Truth
+    reason: AuditReason
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationView:
+    """An item with everything that a policy says of it. `owner` takes it; None: it stays."""
+
+    item: ItemView
+    policy: str
+    protections: tuple[tuple[str, Truth], ...]
+    rules: tuple[RuleVerdictView, ...]
+    owner: RuleVerdictView | None
+    undecided_file: bool = False
+
+
+def view_verdict(rule: PlanRule, truth: Truth, value: float, threshold: float) -> RuleVerdictView:
+    """The verdict of a rule as reports show it."""
+    return RuleVerdictView(rule, truth, make_reason(rule, value, threshold, None))
+
+
+def explanation_as_json(view: ExplanationView) -> dict[str, object]:
+    """An explanation with stable keys."""
+    return {
+        "item": view.item,
+        "policy": view.policy,
+        "evicted": view.owner is not None,
+        "rule": view.owner.rule.name if view.owner is not None else None,
+        "reason": view.owner.reason if view.owner is not None else None,
+        "protections": [{"name": name, "verdict": truth.name.lower()} for name, truth in view.protections],
+        "rules": [
+            {"rule": verdict.rule.name, "verdict": verdict.truth.name.lower(), "reason": verdict.reason}
+            for verdict in view.rules
+        ],
+    }
+
+
+def print_explanation(screen: Screen, view: ExplanationView) -> None:
+    """An explanation for people: first the answer, then what each rule says."""
+    item = view.item
+    where = f"row {item.row}" if item.row >= 0 else "a file without a row"
+    screen.heading(f"{item.prompt or item.path} ({where}, {item.state})", Symbol.AUDIO)
+    screen.line(f"  {item.path}")
+    if view.owner is not None:
+        reason = describe_reason(view.owner.reason)
+        screen.line(f"policy {view.policy} takes it: {view.owner.rule.name}, {reason}", Symbol.REMOVAL)
+    else:
+        screen.line(f"policy {view.policy} leaves it", Symbol.SUCCESS)
+    if view.undecided_file:
+        screen.line("it can't be decided whether its file is there, so nothing selects it", Symbol.WARNING)
+    for name, truth in view.protections:
+        sure = "" if truth == Truth.TRUE else ", because a value that it asks for is missing"
+        screen.line(f"  protected by {name}{sure}")
+    screen.table((Column("rule", style="cyan"), Column("verdict"), Column("measured")), _cells(view.rules))
+
+
+def _cells(verdicts: Sequence[RuleVerdictView]) -> list[tuple[str, ...]]:
+    return [
+        (
+            verdict.rule.name,
+            _VERDICTS[verdict.truth],
+            describe_reason(verdict.reason) if verdict.truth == Truth.TRUE else _measured(verdict.reason),
+        )
+        for verdict in verdicts
+    ]
+
+
+def _measured(reason: AuditReason) -> str:
+    if isinstance(reason.threshold, str) or reason.value is None:
+        return ""
+    return describe_reason(reason).replace(" > ", " against ")

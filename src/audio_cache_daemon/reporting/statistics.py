@@ -1,0 +1,153 @@
+"""A cache in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from audio_cache_daemon.model import Floats, Inventory, ItemState, StrayKind
+from audio_cache_daemon.reporting.terminal import Screen, Symbol
+from audio_cache_daemon.units import format_duration, format_size, format_time
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Average, smallest and largest of the values that are known; None when none is."""
+
+    average: float | None
+    lowest: float | None
+    highest: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What is in a cache. Sizes in bytes, durations in seconds, times in seconds since the epoch.
+
+    `duplicates` are items beyond the first of their prompt; `problems` counts what the scan met, by kind.
+    """
+
+    items: int
+    unique_prompts: int
+    duplicates: int
+    audio_bytes: int
+    index_bytes: int
+    vector_bytes: int
+    duration: Figures
+    quality: Figures
+    oldest: float | None
+    newest: float | None
+    missing: int
+    undecidable: int
+    retired: int
+    orphans: int
+    orphan_bytes: int
+    leftovers: int
+    leftover_bytes: int
+    problems: Mapping[str, int]
+
+
+def take_statistics(inventory: Inventory, now: float) -> Statistics:
+    """The figures of an inventory at the moment `now`; a timestamp still to come counts as unknown."""
+    rows, strays = inventory.rows, inventory.strays
+    items = rows.items()
+    created = rows.timestamp[items & (rows.timestamp <= now)]
+    prompts = rows.prompt[items & (rows.prompt >= 0)]
+    unique = len(np.unique(prompts))
+    orphan, leftover = strays.kind == StrayKind.ORPHAN, strays.kind == StrayKind.LEFTOVER
+    # A duration of 0 is the writer's word for audio that it could not read.
+    durations = rows.duration[items & (rows.duration > 0)].astype(np.float64)
+    problems: dict[str, int] = {}
+    for problem in inventory.problems:
+        problems[problem.kind] = problems.get(problem.kind, 0) + problem.count
+    return Statistics(
+        items=int(items.sum()),
+        unique_prompts=unique,
+        duplicates=len(prompts) - unique,
+        audio_bytes=rows.audio_bytes(rows.readable),
+        index_bytes=inventory.index.identity.size,
+        vector_bytes=sum(array.identity.size for array in inventory.index.arrays.values()),
+        duration=_figures(durations),
+        quality=_figures(rows.quality[items]),
+        oldest=float(created.min()) if len(created) else None,
+        newest=float(created.max()) if len(created) else None,
+        missing=int(rows.missing().sum()),
+        undecidable=int((items & (rows.state == ItemState.UNDECIDABLE)).sum()),
+        retired=int((rows.readable & ~items).sum()),
+        orphans=int(orphan.sum()),
+        orphan_bytes=int(strays.size[orphan].sum()),
+        leftovers=int(leftover.sum()),
+        leftover_bytes=int(strays.size[leftover].sum()),
+        problems=problems,
+    )
+
+
+def _figures(values: Floats) -> Figures:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return Figures(None, None, None)
+    return Figures(float(known.mean()), float(known.min()), float(known.max()))
+
+
+def statistics_as_json(inventory: Inventory, statistics: Statistics) -> dict[str, object]:
+    """The figures of a cache, with where it is and each problem that was met."""
+    oldest, newest = statistics.oldest, statistics.newest
+    return {
+        "cache": inventory.location.name,
+        "path": inventory.location.path,
+        **{field.name: getattr(statistics, field.name) for field in fields(statistics)},
+        "oldest": None if oldest is None else format_time(oldest),
+        "newest": None if newest is None else format_time(newest),
+        "found": [
+            {"kind": p.kind, "where": p.where, "message": p.message, "count": p.count} for p in inventory.problems
+        ],
+    }
+
+
+def print_statistics(screen: Screen, inventory: Inventory, statistics: Statistics, now: float) -> None:
+    """The figures of a cache for people."""
+    location, figures = inventory.location, statistics
+    total = figures.audio_bytes + figures.index_bytes + figures.vector_bytes
+    screen.heading(str(location.path), Symbol.DIRECTORY)
+    pairs = [
+        ("Total items", f"{figures.items:,}"),
+        ("Unique prompts", f"{figures.unique_prompts:,}"),
+        ("Duplicate items", f"{figures.duplicates:,}"),
+        ("Audio", format_size(figures.audio_bytes)),
+        ("Index and vectors", format_size(figures.index_bytes + figures.vector_bytes)),
+        ("Cache size", format_size(total)),
+        ("Average duration", _shown(figures.duration.average, "{:.1f}s")),
+        ("CLAP similarity", _range(figures.quality)),
+        ("Oldest item", _moment(figures.oldest, now)),
+        ("Newest item", _moment(figures.newest, now)),
+    ]
+    screen.fields(f"{location.name}", pairs, Symbol.AUDIO)
+    for count, size, what in (
+        (figures.missing, None, "items whose file is missing"),
+        (figures.undecidable, None, "items whose file can't be decided"),
+        (figures.orphans, figures.orphan_bytes, "orphans: audio files that no row names"),
+        (figures.leftovers, figures.leftover_bytes, "leftovers of generation"),
+        (figures.retired, None, "retired items, not yet compacted"),
+    ):
+        if count:
+            screen.line(f"{count:,} {what}" + (f" ({format_size(size)})" if size is not None else ""), Symbol.WARNING)
+    for problem in inventory.problems:
+        times = f" ({problem.count} times)" if problem.count > 1 else ""
+        screen.line(": ".join(filter(None, (problem.where, problem.message))) + times, Symbol.WARNING)
+
+
+def _shown(value: float | None, pattern: str) -> str:
+    return "unknown" if value is None else pattern.format(value)
+
+
+def _range(figures: Figures) -> str:
+    if figures.average is None:
+        return "unknown"
+    return f"{figures.average:.3f} on average, {figures.lowest:.3f} to {figures.highest:.3f}"
+
+
+def _moment(timestamp: float | None, now: float) -> str:
+    if timestamp is None:
+        return "unknown"
+    return f"{format_time(timestamp)} ({format_duration(now - timestamp)} ago)"
