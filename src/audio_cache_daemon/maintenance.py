@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from audio_cache_daemon.cache.scan import Surroundings, scan_cache
+from audio_cache_daemon.cache.scan import Surroundings, open_index, scan_cache
 from audio_cache_daemon.cache.vectors import check_alignment, index_fault
 from audio_cache_daemon.config.settings import CacheSettings
 from audio_cache_daemon.errors import (
@@ -49,8 +49,15 @@ _STOP_THE_GENERATOR = (
 )
 
 
-def no_progress(step: str, done: int, total: int | None) -> None:
-    """Tell nobody."""
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who wants to hear of a run while it goes on: of its steps, and of its plan before anything is changed."""
+
+    progress: Progress = lambda _step, _done, _total: None
+    planned: Callable[[Plan], None] = lambda _plan: None
+
+
+SILENT = Listener()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +98,16 @@ def observe(target: Target, memory: Memory | None) -> Inventory:
     return scan_cache(target.settings.location, needs, Surroundings(target.neighbours, missing_since))
 
 
-def preview_maintenance(target: Target, request: RunRequest, progress: Progress = no_progress) -> RunReport:
+def preview_maintenance(target: Target, request: RunRequest, listener: Listener = SILENT) -> RunReport:
     """What a run would do: the same plan, not executed. Takes no lock and writes nothing."""
     started = time.perf_counter()
     report = _report(target, request, "dry-run")
     try:
-        progress("scanning", 0, None)
+        listener.progress("scanning", 0, None)
         memory = load_memory(target.settings.location)
         inventory = observe(target, memory)
         plan, refusals = _decide(target, request, inventory, memory)
+        listener.planned(plan)
         fault = index_fault(inventory) if len(plan.rows) else None
         if fault is not None:
             refusals = (
@@ -116,7 +124,7 @@ def preview_maintenance(target: Target, request: RunRequest, progress: Progress 
 
 
 def run_maintenance(
-    target: Target, request: RunRequest, clock: Callable[[], float], progress: Progress = no_progress
+    target: Target, request: RunRequest, clock: Callable[[], float], listener: Listener = SILENT
 ) -> RunReport:
     """Maintain a cache: one pass of its policy. Every error ends up in the report; `clock` dates audit records."""
     started = time.perf_counter()
@@ -124,12 +132,14 @@ def run_maintenance(
     mode = target.settings.policy.mode
     report = _report(target, request, mode)
     try:
+        # Where there is no index there is no cache, and no place for a lock and a log of ours.
+        open_index(location).close()
         with cache_lock(location, request.wait):
             context = AuditContext(
                 request.run, location.name, request.trigger, request.actor, mode, target.config or None
             )
             with AuditLog.open(target.audit_path, prompts=target.prompts, clock=clock).bound(context) as log:
-                report = _run_locked(target, request, log, report, progress)
+                report = _run_locked(target, request, log, report, listener)
                 record_end(log, replace(report, duration_seconds=time.perf_counter() - started))
                 save_audit_head(location, log.head.seq, log.head.hash)
     except CacheLockedError as error:
@@ -139,15 +149,16 @@ def run_maintenance(
     return replace(report, duration_seconds=time.perf_counter() - started)
 
 
-def _run_locked(target: Target, request: RunRequest, log: AuditLog, report: RunReport, progress: Progress) -> RunReport:
+def _run_locked(target: Target, request: RunRequest, log: AuditLog, report: RunReport, listener: Listener) -> RunReport:
     """Observe, decide, act, under the lock."""
     location, policy = target.settings.location, target.settings.policy
     record_start(log, {"limits": request.limits, "accepted": sorted(request.accepted), "policy": policy.name})
     try:
         recovered = recover(location)
-        progress("scanning", 0, None)
+        listener.progress("scanning", 0, None)
         memory = load_memory(location)
         plan, refusals = _decide(target, request, observe(target, memory), memory)
+        listener.planned(plan)
         messages = (recovered, *plan.notes) if recovered else plan.notes
         report = replace(report, plan=plan, refusals=refusals, messages=messages)
         if refusals:
@@ -156,7 +167,7 @@ def _run_locked(target: Target, request: RunRequest, log: AuditLog, report: RunR
         if policy.mode == "audit":
             save_memory(location, replace(remember(plan), rows=len(plan.inventory.rows)))
             return replace(report, result=RunResult.SUCCESS)
-        return _act(target, request, log, report, progress)
+        return _act(target, request, log, report, listener)
     except MaintenanceError as error:
         return replace(report, result=RunResult.FAILED, error=error)
 
@@ -168,7 +179,7 @@ def _decide(
     return plan, (*check_sentinels(inventory, memory, request.now, request.accepted), *plan.refusals)
 
 
-def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, progress: Progress) -> RunReport:
+def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, listener: Listener) -> RunReport:
     """Carry out the plan of a report, announced in the audit log before."""
     plan, location = report.plan, target.settings.location
     assert plan is not None
@@ -187,7 +198,7 @@ def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, 
         for done, outcome in enumerate(execute_plan(plan, execution), start=1):
             record_outcome(log, outcome)
             counts = _count(counts, outcome)
-            progress("evicting", done, total)
+            listener.progress("evicting", done, total)
     save_memory(location, after)
     return replace(report, outcome=counts, result=_result(plan, counts, deferred=deferred))
 

@@ -40,4 +40,7 @@ def run(arguments: list[str]) -> int:
         # The reader had enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        errors.line(f"{error.filename or 'the system'}: {error.strerror or error}", Symbol.ERROR)
+        return ExitStatus.FAILED
     return int(status or ExitStatus.DONE)

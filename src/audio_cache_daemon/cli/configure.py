@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def check_config(choice: Choice, file: Path | None) -> int:
 @click.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
-    print_json(json_schema())
+    click.echo(json.dumps(json_schema(), indent=2))
 
 
 def _print_findings(path: Path, findings: list[LintFinding], *, valid: bool) -> None:

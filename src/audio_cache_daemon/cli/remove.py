@@ -10,11 +10,11 @@ import click
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.cli.options import Choice, cache_options
 from audio_cache_daemon.cli.screens import (
+    Watcher,
     is_interactive,
     messages,
     output,
     print_json,
-    shown_progress,
     wants_json,
 )
 from audio_cache_daemon.cli.status import ExitStatus, worst_status
@@ -112,8 +112,8 @@ def _remove(choice: Choice, rule: Rule, *, confirmed: bool, dry_run: bool, limit
     """Show what the rule takes; if that is confirmed, here or at the terminal, remove it."""
     target = _under_rule(choose_target(choice), rule)
     request = replace(new_request(choice), limits=False)
-    with shown_progress() as progress:
-        report = preview_maintenance(target, request, progress)
+    with Watcher(encode=wants_json(choice)) as watcher:
+        report = preview_maintenance(target, request, watcher.listener)
     pending = report.plan is not None and len(report.plan.rows) + len(report.plan.strays) > 0
     acts = pending and not dry_run and (confirmed or is_interactive())
     if not wants_json(choice):
@@ -123,10 +123,10 @@ def _remove(choice: Choice, rule: Rule, *, confirmed: bool, dry_run: bool, limit
     if acts and not confirmed:
         acts = click.confirm("Remove them?", err=True)
     if acts:
-        with shown_progress() as progress:
-            report = run_maintenance(target, request, time.time, progress)
+        with Watcher(encode=wants_json(choice)) as watcher:
+            report = run_maintenance(target, request, time.time, watcher.listener)
     if wants_json(choice):
-        print_json({"caches": [run_as_json(report)]})
+        print_json({"caches": [run_as_json(report, watcher.evictions)]})
     else:
         print_outcome(messages() if report.error else output(), report, target.settings.policy.trash.keep)
     if pending and not dry_run and not acts:

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import TypedDict, Unpack
 
 import click
+import msgspec
 
 from audio_cache_daemon.cli.options import Choice, Moment, cache_options
-from audio_cache_daemon.cli.screens import messages, output, print_json, shown_progress, wants_json
+from audio_cache_daemon.cli.screens import Watcher, messages, output, print_json, wants_json
 from audio_cache_daemon.cli.status import ExitStatus, worst_status
-from audio_cache_daemon.cli.target import choose_targets, new_request, with_policy
+from audio_cache_daemon.cli.target import check_settings, choose_targets, new_request, with_policy
 from audio_cache_daemon.errors import ConfigError
 from audio_cache_daemon.maintenance import RunRequest, Target, preview_maintenance, run_maintenance
 from audio_cache_daemon.model import RunReport
@@ -49,11 +50,14 @@ def run_once(choice: Choice, rule: str | None, limit: int, **said: Unpack[_Said]
     """Apply the policy of each cache once."""
     if said["as_of"] is not None and not said["dry_run"]:
         raise ConfigError("--as-of is for --dry-run: at another time than now nothing can be removed")
+    check_settings(choice)
     targets = [_only_rule(target, rule) for target in choose_targets(choice)]
+    if not all(target.config for target in targets):
+        raise ConfigError("run-once applies the policies of a configuration; give --config, or begin one with init")
     request = replace(new_request(choice, said["as_of"]), limits=not said["override_limits"], accepted=_accepted(said))
-    reports = _run_all(targets, request, dry_run=said["dry_run"])
+    reports, encoded = _run_all(targets, request, dry_run=said["dry_run"], encode=wants_json(choice))
     if wants_json(choice):
-        print_json({"caches": [run_as_json(report) for report in reports]})
+        print_json({"caches": [run_as_json(*ran) for ran in zip(reports, encoded, strict=True)]})
     else:
         _print_reports(targets, reports, limit)
     pending = any(report.plan and len(report.plan.rows) + len(report.plan.strays) for report in reports)
@@ -67,11 +71,19 @@ def _accepted(said: _Said) -> frozenset[str]:
     return frozenset(name for name, accepted in answers.items() if accepted)
 
 
-def _run_all(targets: list[Target], request: RunRequest, *, dry_run: bool) -> list[RunReport]:
-    with shown_progress() as progress:
-        if dry_run:
-            return [preview_maintenance(target, request, progress) for target in targets]
-        return [run_maintenance(target, request, time.time, progress) for target in targets]
+def _run_all(
+    targets: list[Target], request: RunRequest, *, dry_run: bool, encode: bool
+) -> tuple[list[RunReport], list[msgspec.Raw]]:
+    """The reports of all caches, and, to `encode` them, their planned evictions as JSON."""
+    reports, encoded = [], []
+    for target in targets:
+        with Watcher(encode=encode) as watcher:
+            if dry_run:
+                reports.append(preview_maintenance(target, request, watcher.listener))
+            else:
+                reports.append(run_maintenance(target, request, time.time, watcher.listener))
+        encoded.append(watcher.evictions)
+    return reports, encoded
 
 
 def _only_rule(target: Target, name: str | None) -> Target:

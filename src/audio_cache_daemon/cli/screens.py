@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+import msgspec
 
 from audio_cache_daemon.cli.options import Choice
-from audio_cache_daemon.maintenance import Progress
+from audio_cache_daemon.maintenance import Listener
+from audio_cache_daemon.model import Plan
+from audio_cache_daemon.reporting.run_summary import encode_evictions
 from audio_cache_daemon.reporting.terminal import ProgressBar, Screen, screen_for, write_json
 
 
@@ -37,22 +42,38 @@ def is_interactive() -> bool:
     return sys.stdin.isatty()
 
 
-@contextmanager
-def shown_progress() -> Iterator[Progress]:
-    """A bar for each step of the work, on a terminal."""
-    screen = messages()
-    with ExitStack() as stack:
-        current: tuple[str, ProgressBar] | None = None
-        shown = 0
+class Watcher:
+    """Shows on a terminal how a run gets on, and encodes what it plans while that can still be read.
 
-        def show(step: str, done: int, total: int | None) -> None:
-            nonlocal current, shown
-            if current is None or current[0] != step:
-                stack.close()
-                current, shown = (step, stack.enter_context(screen.progress(step, total))), 0
-            # A terminal can't be read faster than this, and drawing is not free.
-            if done - shown >= max(1, (total or 0) // 100):
-                current[1].advance(done - shown)
-                shown = done
+    A context manager: the bar is gone when it ends.
+    """
 
-        yield show
+    def __init__(self, *, encode: bool) -> None:
+        self._encode = encode
+        self._screen = messages()
+        self._stack = ExitStack()
+        self._bar: tuple[str, ProgressBar] | None = None
+        self._shown = 0
+        self.evictions = msgspec.Raw(b"[]")
+        self.listener = Listener(self._show, self._keep)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _show(self, step: str, done: int, total: int | None) -> None:
+        if self._bar is None or self._bar[0] != step:
+            self._stack.close()
+            self._bar, self._shown = (step, self._stack.enter_context(self._screen.progress(step, total))), 0
+        # Nobody reads faster than in hundredths, and drawing is not free.
+        if done - self._shown >= max(1, (total or 0) // 100):
+            self._bar[1].advance(done - self._shown)
+            self._shown = done
+
+    def _keep(self, plan: Plan) -> None:
+        if self._encode:
+            self.evictions = encode_evictions(plan)

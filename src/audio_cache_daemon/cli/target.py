@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from audio_cache_daemon.cli.options import Choice
+from audio_cache_daemon.config.lint import lint
 from audio_cache_daemon.config.load import find_config, load_settings
 from audio_cache_daemon.config.settings import CacheSettings, Settings, WriterSettings
 from audio_cache_daemon.errors import ConfigError
 from audio_cache_daemon.formats import ARRAY_NAMES, META_NAME
 from audio_cache_daemon.maintenance import RunRequest, Target
-from audio_cache_daemon.model import STATE_DIRECTORY, CacheLocation
+from audio_cache_daemon.model import CacheLocation
 from audio_cache_daemon.retention.policy import Policy
 from audio_cache_daemon.units import format_duration
 
@@ -39,6 +40,15 @@ def choose_targets(choice: Choice) -> list[Target]:
     if choice.cache not in settings.caches:
         raise ConfigError(f"{settings.source} has no cache {choice.cache}; it has {', '.join(settings.caches)}")
     return [_configured(settings, choice.cache, choice)]
+
+
+def check_settings(choice: Choice) -> None:
+    """Refuse to act under a configuration that can't work; ConfigError with everything that must be mended."""
+    settings = _settings(choice)
+    errors = [finding for finding in lint(settings) if finding.level == "error"] if settings is not None else []
+    if settings is not None and errors:
+        text = "\n".join(f"{settings.source}: {finding.key}: {finding.message}" for finding in errors)
+        raise ConfigError(text)
 
 
 def choose_target(choice: Choice) -> Target:
@@ -143,8 +153,3 @@ def describe_writer(target: Target, now: float) -> str | None:
         return None
     age = format_duration(max(0.0, now - changed))
     return f"the index changed {age} ago, so its generator may be running; --writer-stopped says that it isn't"
-
-
-def state_is_kept(target: Target) -> bool:
-    """Whether the cache has a state directory already."""
-    return (target.settings.location.path / STATE_DIRECTORY).is_dir()

@@ -186,6 +186,8 @@ def copy_permissions(source: int, target: int, path: Path) -> None:
     for name in os.listxattr(source):
         if name.startswith(("user.", "system.posix_acl")):
             os.setxattr(target, name, os.getxattr(source, name))
+    # The time tells when the generator last wrote, and so whether it may be running; that is not changed by us.
+    os.utime(target, ns=(old.st_atime_ns, old.st_mtime_ns))
 
 
 def _exchange_all(cache: Path, directory: Path, files: tuple[FileExchange, ...]) -> None:

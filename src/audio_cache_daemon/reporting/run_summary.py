@@ -46,8 +46,8 @@ def summarize_inventory(inventory: Inventory, undecidable: int) -> dict[str, obj
     }
 
 
-def run_as_json(report: RunReport) -> dict[str, object]:
-    """A run as `run-once --format json` prints it, with each planned eviction."""
+def run_as_json(report: RunReport, evictions: msgspec.Raw) -> dict[str, object]:
+    """A run as `run-once --format json` prints it; `evictions` were encoded while the index was as it was planned."""
     plan = report.plan
     return {
         "cache": report.cache,
@@ -58,14 +58,14 @@ def run_as_json(report: RunReport) -> dict[str, object]:
         "error": str(report.error) if report.error is not None else None,
         "messages": list(report.messages),
         "inventory": summarize_inventory(plan.inventory, plan.undecidable) if plan is not None else None,
-        "plan": {**summarize_plan(plan), "capped": list(plan.capped), "evict": _evictions(plan)} if plan else None,
+        "plan": {**summarize_plan(plan), "capped": list(plan.capped), "evict": evictions} if plan else None,
         "outcome": report.outcome,
         "run": report.run,
         "duration_seconds": round(report.duration_seconds, 3),
     }
 
 
-def _evictions(plan: Plan) -> msgspec.Raw:
+def encode_evictions(plan: Plan) -> msgspec.Raw:
     """All evictions, encoded one by one: as objects they would take many times the memory of their text."""
     return msgspec.Raw(b"[" + b",".join(encode_json(_eviction(view)) for view in iter_evictions(plan)) + b"]")
 

@@ -1,0 +1,52 @@
+# One file for people, hooks and CI. `make test` and `make demo` set up everything that they need, in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+DEMO := demo
+
+.PHONY: help setup test lint types check-code unit demo bench format clean
+
+help:
+	@echo "make demo      make a demo cache, show it, apply the shipped policy to it, show what changed"
+	@echo "make test      lint, types and all tests"
+	@echo "make bench     measure against find, jq and cp"
+	@echo "make format    format the code"
+	@echo "make clean     remove what the others made"
+
+setup: $(READY)
+
+$(READY): pyproject.toml tests/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint tests/constraints.txt --editable '.[test]'
+	touch $@
+
+test: check-code unit
+
+check-code: lint types
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+unit: $(READY)
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+demo: $(READY)
+	@rm -rf $(DEMO)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/demo.sh $(DEMO)
+
+bench: $(READY)
+	$(BIN)/python tests/benchmarks/run.py
+
+clean:
+	rm -rf .venv $(DEMO) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
