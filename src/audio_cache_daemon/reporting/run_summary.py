@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from itertools import islice
 
 import msgspec
-import numpy as np
 
 from audio_cache_daemon.model import Inventory, Plan, RunReport, StrayKind
+from audio_cache_daemon.reporting.audit_record import AuditReason
 from audio_cache_daemon.reporting.encoding import encode_json
 from audio_cache_daemon.reporting.evictions import EvictionView, iter_evictions
 from audio_cache_daemon.units import format_time
+
+_BATCH = 1000
+"""Evictions encoded at once."""
 
 
 def summarize_plan(plan: Plan) -> dict[str, object]:
@@ -65,21 +70,28 @@ def run_as_json(report: RunReport, evictions: msgspec.Raw) -> dict[str, object]:
     }
 
 
+class _Eviction(msgspec.Struct, frozen=True, gc=False):
+    """One entry of `plan.evict`."""
+
+    id: str | None
+    row: int | None
+    path: str | None
+    prompt: str | None
+    timestamp: str | None
+    bytes: int | None
+    rule: str
+    reason: AuditReason
+
+
 def encode_evictions(plan: Plan) -> msgspec.Raw:
-    """All evictions, encoded one by one: as objects they would take many times the memory of their text."""
-    return msgspec.Raw(b"[" + b",".join(encode_json(_eviction(view)) for view in iter_evictions(plan)) + b"]")
+    """All evictions of a plan as a JSON list; encoded bit by bit, since as objects they take many times the memory."""
+    views = (_eviction(view) for view in iter_evictions(plan))
+    batches = iter(lambda: list(islice(views, _BATCH)), [])
+    return msgspec.Raw(b"[" + b",".join(encode_json(batch)[1:-1] for batch in batches) + b"]")
 
 
-def _eviction(view: EvictionView) -> dict[str, object]:
-    item, reason = view.item, view.reason
-    known = item.timestamp is not None and not np.isnan(item.timestamp)
-    return {
-        "id": item.id,
-        "row": item.row,
-        "path": item.path,
-        "prompt": item.prompt,
-        "timestamp": format_time(item.timestamp) if known and item.timestamp is not None else None,
-        "bytes": item.bytes,
-        "rule": view.rule,
-        "reason": {"criterion": reason.criterion, "value": reason.value, "threshold": reason.threshold},
-    }
+def _eviction(view: EvictionView) -> _Eviction:
+    item = view.item
+    known = item.timestamp is not None and not math.isnan(item.timestamp)
+    created = format_time(item.timestamp) if known and item.timestamp is not None else None
+    return _Eviction(item.id, item.row, item.path, item.prompt, created, item.bytes, view.rule, view.reason)

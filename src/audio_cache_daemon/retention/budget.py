@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audio_cache_daemon.model import Bools, Floats, Ints, Inventory, Rows, StrayKind
-from audio_cache_daemon.retention.bytes_freed import freed_bytes, freed_file_bytes
+from audio_cache_daemon.model import Bools, Floats, Ints, Inventory, ItemState, Rows, StrayKind
+from audio_cache_daemon.retention.bytes_freed import count_namings, freed_bytes, freed_file_bytes
 from audio_cache_daemon.retention.judgement import row_age, stray_age
 from audio_cache_daemon.retention.policy import Budget, DiskMarks, EvictionOrder, Share
 
@@ -50,12 +50,12 @@ def over_budget(inventory: Inventory, budget: Budget, remaining: Remaining, now:
     """What each mark of the budget takes: of the disk, of the size, of the number of items, in this order."""
     order = eviction_order(inventory.rows, budget.evict, now)
     if budget.disk is not None:
-        for device in sorted({root.device for root in inventory.roots if root.device is not None}):
+        for device in dict.fromkeys(root.device for root in inventory.roots if root.device is not None):
             yield from _taken(_over_disk(inventory, budget.disk, remaining, order, (device, now)), remaining)
     if budget.size is not None:
         total = total_bytes(inventory, remaining.rows, remaining.strays)
         if total > budget.size.high:
-            rows = _candidates(order, remaining, inventory.rows.present())
+            rows = _whose_file_goes(inventory.rows, order, remaining, inventory.rows.present())
             rows = _until(rows, freed_bytes(inventory, rows, remaining.rows), total - budget.size.low)
             yield from _taken(Pressure("budget:size", rows, _NONE, total, budget.size.high), remaining)
     if budget.items is not None:
@@ -80,9 +80,13 @@ def eviction_order(rows: Rows, order: EvictionOrder, now: float) -> Ints:
 
 
 def total_bytes(inventory: Inventory, rows: Bools, strays: Bools) -> int:
-    """What the cache takes up: audio, files without a row, lines and vectors of these rows and strays."""
-    lines = int(np.diff(inventory.rows.offset)[rows].sum())
-    vectors = int(rows.sum()) * inventory.index.vector_bytes
+    """What the cache takes up: audio, files without a row, lines and vectors of these rows and strays.
+
+    Retired rows are given up already, though their lines and vectors stay until a compaction.
+    """
+    counted = rows & (inventory.rows.state != ItemState.RETIRED)
+    lines = int(np.diff(inventory.rows.offset)[counted].sum())
+    vectors = int(counted.sum()) * inventory.index.vector_bytes
     return inventory.rows.audio_bytes(rows) + int(inventory.strays.size[strays].sum()) + lines + vectors
 
 
@@ -107,8 +111,9 @@ def _over_disk(
     strays = _stray_order(inventory, remaining.movable_strays & remaining.strays & stray_here, now)
     strays = _until(strays, inventory.strays.size[strays], wanted)
     wanted -= int(inventory.strays.size[strays].sum())
-    rows = _candidates(order, remaining, inventory.rows.present() & row_here)
-    rows = _until(rows, freed_bytes(inventory, rows, remaining.rows), wanted)
+    rows = _whose_file_goes(inventory.rows, order, remaining, inventory.rows.present() & row_here)
+    # Lines and vectors aren't counted: they may lie on another disk.
+    rows = _until(rows, freed_file_bytes(inventory.rows, rows, remaining.rows), wanted)
     return Pressure("budget:disk", rows, strays, free, min_free)
 
 
@@ -136,6 +141,15 @@ def _stray_order(inventory: Inventory, movable: Bools, now: float) -> Ints:
 
 def _candidates(order: Ints, remaining: Remaining, kind: Bools) -> Ints:
     return order[(remaining.rows & remaining.movable_rows & kind)[order]]
+
+
+def _whose_file_goes(rows: Rows, order: Ints, remaining: Remaining, kind: Bools) -> Ints:
+    """The candidates whose file no other row or cache holds back: giving up the others would free no audio."""
+    candidates = _candidates(order, remaining, kind)
+    among = np.zeros(len(rows), np.bool_)
+    among[candidates] = True
+    held_back = count_namings(rows, remaining.rows) > count_namings(rows, among)
+    return candidates[~held_back[rows.file[candidates]] & ~rows.used_elsewhere[candidates]]
 
 
 def _until(order: Ints, freed: Ints, wanted: int) -> Ints:

@@ -15,7 +15,8 @@ _KEYS: dict[Preference, Callable[[Rows, Floats], Floats]] = {
     "quality": lambda rows, _: -rows.quality,
     "newest": lambda _, age: age,
     "oldest": lambda _, age: -age,
-    "longest": lambda rows, _: -rows.duration.astype(np.float64),
+    # A duration of 0 is the writer's word for audio that it could not read.
+    "longest": lambda rows, _: np.where(rows.duration > 0, -rows.duration.astype(np.float64), np.nan),
 }
 
 
