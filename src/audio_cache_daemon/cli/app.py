@@ -10,7 +10,7 @@ from audio_cache_daemon import __version__
 from audio_cache_daemon.cli.options import Choice, cache_options
 
 _COMMANDS = {
-    "init": ("configure", "look at a real cache and propose a configuration for it"),
+    "init": ("init", "look at a real cache and propose a configuration for it"),
     "check-config": ("configure", "check a configuration, and what can't work in it"),
     "schema": ("configure", "print the JSON Schema of the configuration"),
     "run-once": ("run_once", "apply the policies once; with --dry-run show what they would do"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from audio_cache_daemon.model import Outcome, OutcomeKind, Plan, RunReport
 from audio_cache_daemon.reporting.audit import AuditLog
@@ -19,6 +19,14 @@ _EVENTS = {OutcomeKind.CHANGED: "skipped", OutcomeKind.GONE: "skipped", OutcomeK
 def record_start(log: AuditLog, detail: Mapping[str, object]) -> None:
     """Say that a run begins, and what it was told beyond its policy; AuditError if it can't be said."""
     log.append("run_started", detail=detail)
+    log.flush()
+
+
+def record_recovery(log: AuditLog, message: str, kept: Iterable[Outcome]) -> None:
+    """Say how an interrupted run was put right, and which of the removals that it announced didn't happen."""
+    log.append("recovered", detail={"message": message})
+    for outcome in kept:
+        record_outcome(log, outcome)
     log.flush()
 
 

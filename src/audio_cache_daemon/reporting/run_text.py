@@ -23,7 +23,8 @@ def print_plan(screen: Screen, report: RunReport, limit: int | None) -> None:
     count = len(plan.rows) + len(plan.strays)
     size = format_size(int(plan.rows.bytes.sum() + plan.strays.bytes.sum()))
     items = int(plan.inventory.rows.items().sum())
-    screen.heading(f"{report.cache}: {count:,} of {items:,} items and files would go, {size}", Symbol.ANALYSIS)
+    strays = f" and {len(plan.strays):,} files that no row names" if len(plan.strays) else ""
+    screen.heading(f"{report.cache}: {len(plan.rows):,} of {items:,} items{strays} would go, {size}", Symbol.ANALYSIS)
     if count:
         rules = [(name, f"{taken:,}", format_size(freed)) for name, taken, freed in by_rule(plan)]
         screen.table((Column("rule", style="cyan"), Column("items", "right"), Column("size", "right")), rules)

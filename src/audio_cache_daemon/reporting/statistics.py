@@ -133,8 +133,8 @@ def print_statistics(screen: Screen, inventory: Inventory, statistics: Statistic
         if count:
             screen.line(f"{count:,} {what}" + (f" ({format_size(size)})" if size is not None else ""), Symbol.WARNING)
     for problem in inventory.problems:
-        times = f" ({problem.count} times)" if problem.count > 1 else ""
-        screen.line(": ".join(filter(None, (problem.where, problem.message))) + times, Symbol.WARNING)
+        where = problem.where or f"{problem.count:,} rows"
+        screen.line(f"{where}: {problem.message}", Symbol.WARNING)
 
 
 def _shown(value: float | None, pattern: str) -> str:
