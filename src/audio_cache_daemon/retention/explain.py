@@ -9,7 +9,12 @@ import numpy as np
 from audio_cache_daemon.model import Inventory, Plan, PlanRule, Truth
 from audio_cache_daemon.retention.plan import describe_rules, plan_evictions
 from audio_cache_daemon.retention.policy import Policy
-from audio_cache_daemon.retention.protection import judge_protection, protect_rows, protect_strays
+from audio_cache_daemon.retention.protection import (
+    judge_protection,
+    judge_stray_protection,
+    protect_rows,
+    protect_strays,
+)
 from audio_cache_daemon.retention.rules import judge_rules
 
 
@@ -76,7 +81,11 @@ def explain_stray(inventory: Inventory, policy: Policy, now: float, stray: int) 
     return Explanation(
         plan=plan,
         decided=True,
-        protections=(("too young", Truth.TRUE),) if protected[stray] else (),
+        protections=tuple(
+            (protection.name, truth)
+            for protection in policy.protect
+            if (truth := judge_stray_protection(inventory.strays, protection.criterion, now, stray)) != Truth.FALSE
+        ),
         rules=tuple(
             RuleExplanation(
                 described[verdict.number],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_cache_daemon.model import Bools, Rows, Strays, Truth
+from audio_cache_daemon.model import Bools, Floats, Rows, Strays, Truth
 from audio_cache_daemon.retention.judgement import (
     judge_older,
     rank_in_groups,
@@ -38,17 +38,31 @@ def protect_strays(strays: Strays, protections: tuple[Protection, ...], now: flo
     """Which files without a row are too young to go; other protections are of items."""
     protected = np.zeros(len(strays), np.bool_)
     for protection in protections:
-        if isinstance(protection.criterion, YoungerThan):
-            protected |= judge_older(stray_age(strays, now), protection.criterion.seconds).truth != Truth.TRUE
+        protected |= _judge_strays(strays, protection.criterion, now) != Truth.FALSE
     return protected
+
+
+def judge_stray_protection(strays: Strays, criterion: ProtectionCriterion, now: float, stray: int) -> Truth:
+    """Whether a protection holds a file without a row."""
+    return Truth(_judge_strays(strays, criterion, now)[stray])
+
+
+def _judge_strays(strays: Strays, criterion: ProtectionCriterion, now: float) -> NDArray[np.uint8]:
+    if isinstance(criterion, YoungerThan):
+        return _not_older(stray_age(strays, now), criterion.seconds)
+    return np.full(len(strays), Truth.FALSE, np.uint8)
+
+
+def _not_older(age: Floats, seconds: float) -> NDArray[np.uint8]:
+    """Kleene's `not` turns the scale around."""
+    return Truth.TRUE - judge_older(age, seconds).truth
 
 
 def judge_protection(rows: Rows, criterion: ProtectionCriterion, now: float) -> NDArray[np.uint8]:
     """Whether a protection holds, for each row."""
     match criterion:
         case YoungerThan(seconds):
-            # Not over the age: Kleene's `not` turns the scale around.
-            return Truth.TRUE - judge_older(row_age(rows, now), seconds).truth
+            return _not_older(row_age(rows, now), seconds)
         case Pattern(expression):
             return matching(rows, expression).truth
         case KeepBest(count):
