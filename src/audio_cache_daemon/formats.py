@@ -12,13 +12,13 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import msgspec
 import numpy as np
 
-from audio_cache_daemon.model import ArrayInfo, FileIdentity, Ints
+from audio_cache_daemon.model import ArrayInfo, FileIdentity, Floats, Ints
 
 META_NAME = "meta.jsonl"
 CLAP_TEXT_NAME = "clap_text.npy"
@@ -33,8 +33,18 @@ MAX_ROW_BYTES = 16 * 2**20
 
 _HEADER_BYTES = 4096
 _READ_BYTES = 2**20
-_WRITTEN_STEM = re.compile(r".+_\d{12,14}", re.DOTALL)
-_LEFTOVER_NAME = re.compile(r"temp_.+_\d{12,14}\.(mp3|wav)|.+_normalized\.mp3", re.DOTALL)
+_OVERLONG_LINE = b"\0 a line over MAX_ROW_BYTES"
+
+# A slug may be empty, of a prompt without a letter. Milliseconds since the epoch have 13 digits from 2001 to 2286:
+# 12 or 14 digits are the date and time that people put into names.
+_WRITTEN_NAME = re.compile(r".{0,40}_[0-9]{13}\.(mp3|wav)", re.DOTALL)
+_LEFTOVER_NAME = re.compile(r"temp_.*_[0-9]{13}\.(mp3|wav)|.*_normalized\.mp3", re.DOTALL)
+
+_LONGEST_SOUND = 1e9
+"""Seconds, 30 years: a longer duration can't be true, and might not fit the column."""
+
+_HIGHEST_SCORE = 1.001
+"""Of two vectors of length 1, with a margin for rounding."""
 
 
 class Row(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -52,23 +62,24 @@ class Row(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     ts: float | None = None
     dur: float | None = None
 
-    @property
-    def created(self) -> float:
-        """Creation time in seconds since the epoch; NaN when absent or impossible."""
-        value = self.timestamp if self.timestamp is not None else self.ts
-        return value if value is not None and 0 < value < math.inf else math.nan
 
-    @property
-    def length(self) -> float:
-        """Duration in seconds; NaN when absent."""
-        value = self.duration_s if self.duration_s is not None else self.dur
-        return value if value is not None else math.nan
+def creation_times(rows: Sequence[Row]) -> Floats:
+    """Creation times in seconds since the epoch; NaN where absent or impossible."""
+    # None becomes NaN in an array of floats.
+    values = np.array([row.ts if row.timestamp is None else row.timestamp for row in rows], np.float64)
+    return np.where((values > 0) & (values < np.inf), values, np.nan)
 
-    @property
-    def quality(self) -> float:
-        """The quality score; NaN when absent."""
-        value = self.clap_similarity
-        return value if value is not None and math.isfinite(value) else math.nan
+
+def durations(rows: Sequence[Row]) -> Floats:
+    """Durations in seconds; NaN where absent or impossible."""
+    values = np.array([row.dur if row.duration_s is None else row.duration_s for row in rows], np.float64)
+    return np.where((values >= 0) & (values <= _LONGEST_SOUND), values, np.nan)
+
+
+def qualities(rows: Sequence[Row]) -> Floats:
+    """Quality scores; NaN where absent or impossible."""
+    values = np.array([row.clap_similarity for row in rows], np.float64)
+    return np.where(np.abs(values) <= _HIGHEST_SCORE, values, np.nan)
 
 
 class RowProblem(msgspec.Struct):
@@ -83,10 +94,16 @@ _NUMBER_FIELDS = ("duration_s", "clap_similarity", "timestamp", "ts", "dur")
 _row_decoder = msgspec.json.Decoder(Row)
 
 
-def decode_rows(block: bytes) -> list[Row]:
-    """The rows of a block of whole lines, all of them sound; msgspec.DecodeError if one is not."""
-    # The writer's library writes NaN, which is no JSON. A quote inside a text is escaped, so this is always a key.
-    return _row_decoder.decode_lines(block.replace(b'clap_similarity": NaN', b'clap_similarity": null'))
+def decode_rows(block: bytes) -> list[Row] | None:
+    """The rows of a block of whole lines, or None unless each line is a sound row."""
+    try:
+        # The writer's library writes NaN, which is no JSON. A quote inside a text is escaped, so this is always a key.
+        rows = _row_decoder.decode_lines(block.replace(b'clap_similarity": NaN', b'clap_similarity": null'))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    # The decoder takes several objects on one line, and passes over blank ones: that each line has its own must show.
+    alone = block.endswith(b"}\n") and block.count(b"}\n{") == len(rows) - 1 and block.count(b"\n") == len(rows)
+    return rows if alone else None
 
 
 def decode_row(line: bytes) -> tuple[Row | None, list[RowProblem]]:
@@ -95,9 +112,11 @@ def decode_row(line: bytes) -> tuple[Row | None, list[RowProblem]]:
         return _row_decoder.decode(line), []
     except (msgspec.DecodeError, UnicodeDecodeError):
         pass
+    if line.startswith(_OVERLONG_LINE):
+        return None, [RowProblem("unreadable_line", f"longer than {MAX_ROW_BYTES} bytes")]
     try:
-        # The writer's own library: it also writes, and reads, NaN and Infinity.
-        values = json.loads(line)
+        # The writer's own library: it also writes, and reads, NaN and Infinity. From bytes it would guess an encoding.
+        values = json.loads(line.decode())
     except (ValueError, RecursionError) as error:
         kind = "blank_line" if not line.strip() else "unreadable_line"
         return None, [RowProblem(kind, "a blank line" if kind == "blank_line" else f"not JSON: {error}")]
@@ -108,7 +127,7 @@ def decode_row(line: bytes) -> tuple[Row | None, list[RowProblem]]:
 
 def _row_from_values(values: dict[str, object]) -> tuple[Row, list[RowProblem]]:
     problems = [
-        RowProblem("foreign_key", f"key {key!r} is unknown to the generator, which won't start on it")
+        RowProblem("foreign_key", f"key {key[:80]!r} is unknown to the generator, which won't start on it")
         for key in values
         if key not in _TEXT_FIELDS and key not in _NUMBER_FIELDS
     ]
@@ -136,33 +155,34 @@ def _as_float(value: float) -> float:
 def iter_blocks(file: BinaryIO, size: int = 2**18) -> Iterator[tuple[int, bytes]]:
     """Offset and bytes of blocks of whole lines, about `size` bytes each; the last may lack its newline.
 
-    Of a line over MAX_ROW_BYTES only the beginning is handed on, as a line of its own that can't be a row, so
-    that memory stays bounded while the count of lines stays true.
+    In place of a line over MAX_ROW_BYTES a short one is handed on that can't be a row, so that memory stays bounded
+    while the count of lines stays true. After the last block the file's position is the end of its last line.
     """
     start, held = file.tell(), b""
     while block := file.read(size):
-        held += block
-        end = held.rfind(b"\n") + 1
+        end = block.rfind(b"\n") + 1
         if end:
-            yield start, held[:end]
-            start, held = start + end, held[end:]
-        elif len(held) > MAX_ROW_BYTES:
-            yield start, held[:64] + b"\n"
-            start += len(held) + _skip_line(file, size)
-            file.seek(start)
-            held = b""
+            yield start, held + block[:end]
+            start += len(held) + end
+            held = block[end:]
+            continue
+        held += block
+        if len(held) > MAX_ROW_BYTES:
+            newline = _skip_line(file, size)
+            yield start, _OVERLONG_LINE + newline
+            start, held = file.tell(), b""
     if held:
         yield start, held
 
 
-def _skip_line(file: BinaryIO, size: int) -> int:
-    skipped = 0
+def _skip_line(file: BinaryIO, size: int) -> bytes:
+    """Go on to the beginning of the next line; the newline before it, or nothing when the file ends first."""
     while block := file.read(size):
         end = block.find(b"\n") + 1
         if end:
-            return skipped + end
-        skipped += len(block)
-    return skipped
+            file.seek(end - len(block), os.SEEK_CUR)
+            return b"\n"
+    return b""
 
 
 def read_lines(descriptor: int, offset: Ints, rows: Ints, gap: int = 2**14) -> Iterator[bytes]:
@@ -185,9 +205,8 @@ def read_lines(descriptor: int, offset: Ints, rows: Ints, gap: int = 2**14) -> I
 
 def row_id(line: bytes, occurrence: int) -> str:
     """What names an item across rewrites: a hash of its row's bytes, and which of the identical rows it is."""
-    digest = hashlib.blake2b(line.rstrip(b"\r\n"), digest_size=8)
-    digest.update(b"\n%d" % occurrence)
-    return digest.hexdigest()
+    content = b"%b\n%d" % (line.rstrip(b"\r\n"), occurrence)
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def read_ids(descriptor: int, offset: Ints, rows: Ints) -> list[str]:
@@ -213,7 +232,7 @@ def read_array_info(name: str, descriptor: int) -> ArrayInfo:
     identity = identify(os.fstat(descriptor))
     head = os.pread(descriptor, _HEADER_BYTES, 0)
     shape, fortran, dtype, data_offset = _parse_header(head)
-    if dtype.hasobject or dtype.kind != "f" or fortran or len(shape) != 2:
+    if dtype.kind != "f" or fortran or len(shape) != 2 or shape[0] < 0 or shape[1] < 1:
         raise ValueError(f"an array of {dtype}, shape {shape}, is not what the generator writes")
     rows, width = shape
     if identity.size != data_offset + rows * width * dtype.itemsize:
@@ -221,13 +240,14 @@ def read_array_info(name: str, descriptor: int) -> ArrayInfo:
     return ArrayInfo(name, identity, rows, width, dtype.str, data_offset)
 
 
+_HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
 def _parse_header(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[np.generic], int]:
     stream = io.BytesIO(head)
     try:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(stream)
-    except (ValueError, EOFError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+        shape, fortran, dtype = _HEADER_READERS[np.lib.format.read_magic(stream)](stream)
+    except Exception as error:  # noqa: BLE001 - a forged header can make numpy's parser raise anything
         raise ValueError(f"no readable .npy header: {error}") from None
     return shape, fortran, dtype, stream.tell()
 
@@ -247,8 +267,8 @@ def is_audio_name(name: str) -> bool:
 
 
 def is_written_name(name: str) -> bool:
-    """Whether the writer gives files names like this one: an audio suffix, and `_` with milliseconds before it."""
-    return is_audio_name(name) and _WRITTEN_STEM.fullmatch(name[:-4]) is not None
+    """Whether the writer gives files names like this one: `{slug≤40}_{epoch_ms}` with a suffix of its own."""
+    return _WRITTEN_NAME.fullmatch(name) is not None
 
 
 def is_leftover_name(name: str) -> bool:

@@ -6,6 +6,7 @@ onto another mount, so that what was looked at and what is removed are the same 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -19,6 +20,9 @@ from audio_cache_daemon.model import STATE_DIRECTORY, CacheLocation, Root
 
 _OPEN_DIRECTORIES = 64
 """Descriptors kept open at once; rows that follow each other mostly lie in the same directory."""
+
+_LONGEST_PATH = 4096
+"""PATH_MAX of Linux: no file has a longer one, so it is not worth remembering."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Folder:
 
 def root_folder(path: Path, index: int) -> Folder:
     """The audio root `path`, which is number `index` of its cache, as a folder."""
-    return _folder(index, _parts(os.path.realpath(path)), ())
+    return _folder(index, path_parts(os.path.realpath(path)), ())
 
 
 def _folder(root: int, real: tuple[str, ...], parts: tuple[str, ...]) -> Folder:
@@ -62,19 +66,23 @@ class PathResolver:
         self._base = location.path_base
         self._map = sorted(location.path_map, key=lambda pair: len(pair[0]), reverse=True)
         self._roots: list[_RootPath] = []
-        for index, root in enumerate(location.audio_roots):
-            real = _parts(os.path.realpath(root))
+        first: dict[tuple[str, ...], int] = {}
+        for number, root in enumerate(location.audio_roots):
+            real = path_parts(os.path.realpath(root))
+            index = first.setdefault(real, number)
             # The longest spelling first: of nested roots the inner one counts.
-            self._roots += [_RootPath(index, spelling, real) for spelling in {_parts(str(root.absolute())), real}]
+            self._roots += [_RootPath(index, spelling, real) for spelling in {path_parts(str(root.absolute())), real}]
         self._roots.sort(key=lambda root: len(root.spelling), reverse=True)
         self._folders: dict[str, Folder] = {}
 
     def split(self, path: str) -> tuple[Folder, str]:
         """The folder and the name of a row's path."""
         directory, slash, name = path.rpartition("/")
-        folder = self._folders.get(directory + slash)
+        folder = self._folders.get(directory or slash)
         if folder is None:
-            folder = self._folders[directory + slash] = self._find(directory + slash)
+            if len(directory) > _LONGEST_PATH:
+                return _undecidable("a path that is too long for any file"), name
+            folder = self._folders[directory or slash] = self._find(directory or slash)
         return folder, name
 
     def _find(self, directory: str) -> Folder:
@@ -83,7 +91,7 @@ class PathResolver:
             if self._base is None:
                 return _undecidable("a relative path, and no path_base is configured to read it from")
             mapped = f"{self._base}/{mapped}"
-        parts = _parts(mapped)
+        parts = path_parts(mapped)
         if ".." in parts:
             return _undecidable("a path with '..' in it")
         if STATE_DIRECTORY in parts:
@@ -96,7 +104,7 @@ class PathResolver:
     def _mapped(self, directory: str) -> str:
         for source, target in self._map:
             prefix = source.rstrip("/") + "/"
-            if directory.startswith(prefix):
+            if directory and f"{directory}/".startswith(prefix):
                 return target.rstrip("/") + "/" + directory[len(prefix) :]
         return directory
 
@@ -167,7 +175,22 @@ def _undecidable(problem: str) -> Folder:
     return Folder(-1, (), 0, problem)
 
 
-def _parts(path: str) -> tuple[str, ...]:
+def open_regular(path: Path) -> int:
+    """Open a regular file for reading; OSError for anything else: no link is followed, no FIFO waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a symbolic link", str(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return descriptor
+
+
+def path_parts(path: str) -> tuple[str, ...]:
+    """The components of a path, however many slashes and dots stand between them."""
     return tuple(part for part in path.split("/") if part not in ("", "."))
 
 

@@ -6,6 +6,7 @@ Syntax is that of Python's `re`; the engine is the `regex` library, because it c
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 
 import regex
@@ -19,6 +20,10 @@ _PLAIN_LENGTH = 2000
 
 class PatternTimeoutError(Exception):
     """The expression took too long on a text, so whether it matches is not known."""
+
+
+_BRACE = re.compile(r"\\N\{[^}]*\}|\\.|\{(?!\d*,?\d*\})", re.DOTALL)
+"""A brace that begins no repeat; an escape is taken whole, so that its brace isn't one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +47,19 @@ class CompiledPattern:
 def compile_pattern(expression: str) -> CompiledPattern:
     """Compile an operator's expression; ValueError, with the reason and the place, if it is none."""
     try:
-        re.compile(expression)
-        compiled = regex.compile(expression, regex.IGNORECASE | regex.VERSION0)
-    except (re.error, regex.error, RecursionError, OverflowError) as error:
+        with warnings.catch_warnings():
+            # Python warns of what it may come to read otherwise, such as [[:alpha:]]; `regex` does so already.
+            warnings.simplefilter("error")
+            re.compile(expression)
+        compiled = regex.compile(_without_fuzziness(expression), regex.IGNORECASE | regex.VERSION0)
+    except (re.error, regex.error, RecursionError, OverflowError, Warning) as error:
         raise ValueError(f"not a regular expression: {error}") from None
     return CompiledPattern(expression, _is_plain(expression), compiled)
+
+
+def _without_fuzziness(expression: str) -> str:
+    """The expression with each brace escaped that is no repeat: to `regex`, "test{e}" is "any four characters"."""
+    return _BRACE.sub(lambda found: r"\{" if found[0] == "{" else found[0], expression)
 
 
 def _is_plain(expression: str) -> bool:

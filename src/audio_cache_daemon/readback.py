@@ -15,6 +15,7 @@ import numpy as np
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.formats import META_NAME, Row, decode_row, identify, read_lines, row_id
 from audio_cache_daemon.model import Ints, Inventory
+from audio_cache_daemon.paths import open_regular
 
 
 class ReadRow(msgspec.Struct, frozen=True, gc=False):
@@ -41,7 +42,10 @@ class RowReader:
         path = inventory.location.path / META_NAME
         self._rows = inventory.rows
         self._repeated: dict[int, int] | None = None
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            self._descriptor = open_regular(path)
+        except OSError as error:
+            raise InconsistentIndexError(f"{path} can't be read any more: {error.strerror}; try again") from None
         if identify(os.fstat(self._descriptor)) != inventory.index.identity:
             os.close(self._descriptor)
             raise InconsistentIndexError(f"{path} changed since it was scanned; nothing was changed: try again")
@@ -68,10 +72,10 @@ class RowReader:
     def _count_repeated(self) -> dict[int, int]:
         """For each row that repeats an earlier one to the letter: how many earlier ones it repeats.
 
-        Only lines that agree in length, time and prompt can, so few are read.
+        Only lines that agree in time and prompt can, so few are read. (Their length may differ by the end of the line.)
         """
         rows = self._rows
-        alike = np.stack([np.diff(rows.offset), np.nan_to_num(rows.timestamp).view(np.int64), rows.prompt])
+        alike = np.stack([np.nan_to_num(rows.timestamp).view(np.int64), rows.prompt])
         order = np.lexsort(alike)
         same = (alike[:, order[1:]] == alike[:, order[:-1]]).all(axis=0)
         suspects = np.sort(order[np.r_[False, same] | np.r_[same, False]]) if len(order) else order

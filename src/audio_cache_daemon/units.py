@@ -22,6 +22,10 @@ _BYTES_PER_UNIT = {
     "tib": 2**40,
 }
 _SECONDS_PER_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_SIZE_LIMIT = 2.0**63
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""Of the years 1 and 9999: RFC 3339 writes no others."""
+
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])", re.IGNORECASE)
 _PERCENTAGE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
@@ -33,7 +37,11 @@ def parse_size(text: str) -> int:
     factor = _BYTES_PER_UNIT.get(match[2].lower()) if match else None
     if match is None or factor is None:
         raise ValueError(f"not a size: {text!r}; expected a number and a unit, such as 20GiB or 500MB")
-    return round(float(match[1]) * factor)
+    size = float(match[1]) * factor
+    if size >= _SIZE_LIMIT:
+        raise ValueError(f"not a size: {text[:40]!r} is more than any file system holds")
+    # A float is exact up to 8 PiB, a whole number beyond that too.
+    return int(match[1]) * factor if "." not in match[1] else round(size)
 
 
 def parse_duration(text: str) -> float:
@@ -43,7 +51,10 @@ def parse_duration(text: str) -> float:
     covered = "".join(part[0] for part in parts)
     if not parts or covered.replace(" ", "") != compact.replace(" ", ""):
         raise ValueError(f"not a duration: {text!r}; expected a number and a unit, such as 30d, 12h or 90s")
-    return math.fsum(float(part[1]) * _SECONDS_PER_UNIT[part[2].lower()] for part in parts)
+    seconds = math.fsum(float(part[1]) * _SECONDS_PER_UNIT[part[2].lower()] for part in parts)
+    if not math.isfinite(seconds):
+        raise ValueError(f"not a duration: {text[:40]!r} is longer than any time")
+    return seconds
 
 
 def parse_percentage(text: str) -> float:
@@ -72,6 +83,10 @@ def format_duration(seconds: float) -> str:
 
 
 def format_time(timestamp: float) -> str:
-    """A point in time (seconds since the epoch) in RFC 3339, UTC, to the second."""
+    """A point in time (seconds since the epoch) in RFC 3339, UTC, to the second.
+
+    One that has no year of four digits, as of a writer that counts milliseconds, is shown as the last that has.
+    """
+    second = int(min(max(timestamp, FIRST_SECOND), LAST_SECOND))
     # isoformat takes a third of the time of strftime.
-    return datetime.fromtimestamp(int(timestamp), UTC).isoformat().removesuffix("+00:00") + "Z"
+    return datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00") + "Z"

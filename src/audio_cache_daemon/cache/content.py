@@ -64,8 +64,12 @@ class ContentReader:
                 continue
             folder, name = self._resolver.split(row.path)
             try:
-                yield self._digest(self._folders.descriptor(folder.root, folder.parts), name, digest)
-            except OSError:
+                yield (
+                    0
+                    if folder.problem
+                    else self._digest(self._folders.descriptor(folder.root, folder.parts), name, digest)
+                )
+            except (OSError, ValueError):
                 yield 0
 
     @staticmethod

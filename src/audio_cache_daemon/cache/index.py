@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import BinaryIO, TypeAlias, TypeVar
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_cache_daemon.cache.files import FIELDS, FileLookup
-from audio_cache_daemon.formats import Row, decode_row, decode_rows, iter_blocks
-from audio_cache_daemon.model import Ints, Problem, Truth, Truths
+from audio_cache_daemon.cache.files import NAMED, FileNames
+from audio_cache_daemon.formats import (
+    Row,
+    creation_times,
+    decode_row,
+    decode_rows,
+    durations,
+    iter_blocks,
+    qualities,
+)
+from audio_cache_daemon.model import Ints, Problem, Truth
 from audio_cache_daemon.patterns import CompiledPattern, PatternTimeoutError
 
 Column: TypeAlias = NDArray[np.generic]
@@ -69,19 +76,19 @@ class Columns:
 class IndexReader:
     """Reads the lines of an index into columns, block by block; the texts are let go with their block."""
 
-    def __init__(self, lookup: FileLookup, patterns: Sequence[CompiledPattern], problems: ProblemLog) -> None:
-        self._lookup = lookup
+    def __init__(self, names: FileNames, patterns: Sequence[CompiledPattern], problems: ProblemLog) -> None:
+        self._names = names
         self._patterns = patterns
         self.patterns = tuple(pattern.expression for pattern in patterns)
         self._problems = problems
         self._lines = 0
         self.columns = Columns()
         self.matches = Columns()
+        self.keys: Ints = np.empty(0, np.int64)
         self.torn_tail = False
 
     def read(self, file: BinaryIO) -> None:
-        """Take in all lines of `file`."""
-        size = 0
+        """Take in all lines of `file`; afterwards `keys` are the keys of the files that they name."""
         for start, block in iter_blocks(file):
             ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + 1
             if not block.endswith(b"\n"):
@@ -92,16 +99,13 @@ class IndexReader:
             rows = self._decode(block, ends)
             self._lines += len(rows)
             self._read_rows(rows)
-            size = start + len(block)
-        self.columns.add("offset", np.array([size]))
+        self.columns.add("offset", np.array([file.tell()]))
+        self.keys = self.columns.take("key", np.int64)
 
     def _decode(self, block: bytes, ends: Ints) -> Sequence[Row | None]:
-        try:
-            rows = decode_rows(block)
-            if len(rows) == len(ends):
-                return rows
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            pass
+        rows = decode_rows(block)
+        if rows is not None:
+            return rows
         starts = [0, *ends[:-1].tolist()]
         lines = (block[start:end] for start, end in zip(starts, ends.tolist(), strict=True))
         return [self._decode_line(line, self._lines + number) for number, line in enumerate(lines, start=1)]
@@ -117,25 +121,32 @@ class IndexReader:
         empty = Row()
         sound = [row or empty for row in rows]
         add("readable", np.array([row is not None for row in rows]))
-        add("timestamp", np.array([row.created for row in sound]))
-        add("duration", np.array([row.length for row in sound], np.float32))
-        add("quality", np.array([row.quality for row in sound]))
+        add("timestamp", creation_times(sound))
+        add("duration", durations(sound).astype(np.float32))
+        add("quality", qualities(sound))
         # The hash is salted anew in each process, so that no prompt can be made to collide with another.
-        add("prompt", np.array([hash(row.prompt_norm) if row.prompt_norm else 0 for row in sound]))
-        found = self._lookup.look_up(rows)
-        for position, (name, dtype) in enumerate(FIELDS.items()):
-            add(name, found[:, position].astype(dtype))
-        for pattern in self._patterns:
-            self.matches.add(pattern.expression, self._match(pattern, sound))
-
-    def _match(self, pattern: CompiledPattern, rows: Sequence[Row]) -> Truths:
+        add("prompt", np.array([hash(row.prompt_norm) if row.prompt_norm else 0 for row in sound], np.int64))
+        named = self._names.resolve(rows)
+        for name in NAMED.names or ():
+            # A copy, since a view of one field would keep all of them in memory.
+            add(name, named[name].copy())
+        prompts = [row.prompt for row in sound]
         # Takes of a prompt are mostly added together, so that a block holds few different prompts.
-        truth = {prompt: self._judge(pattern, prompt) for prompt in {row.prompt for row in rows}}
-        return np.array([truth[row.prompt] for row in rows], np.uint8)
+        distinct = {prompt for prompt in prompts if prompt is not None}
+        for pattern in self._patterns:
+            truth = self._judge(pattern, distinct)
+            self.matches.add(pattern.expression, np.array([truth[prompt] for prompt in prompts], np.uint8))
 
-    def _judge(self, pattern: CompiledPattern, prompt: str | None) -> Truth:
-        if prompt is None:
-            return Truth.UNDECIDABLE
+    def _judge(self, pattern: CompiledPattern, prompts: Iterable[str]) -> dict[str | None, int]:
+        true, false = int(Truth.TRUE), int(Truth.FALSE)
+        truth: dict[str | None, int] = {None: int(Truth.UNDECIDABLE)}
+        try:
+            truth.update({prompt: true if pattern.matches(prompt) else false for prompt in prompts})
+        except PatternTimeoutError:
+            truth.update({prompt: self._judge_one(pattern, prompt) for prompt in prompts})
+        return truth
+
+    def _judge_one(self, pattern: CompiledPattern, prompt: str) -> int:
         try:
             return Truth.TRUE if pattern.matches(prompt) else Truth.FALSE
         except PatternTimeoutError:

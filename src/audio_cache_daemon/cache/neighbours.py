@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import msgspec
 import numpy as np
 
 from audio_cache_daemon.formats import META_NAME, Row, decode_row, decode_rows, iter_blocks
 from audio_cache_daemon.model import CacheLocation, Ints
-from audio_cache_daemon.paths import PathResolver, file_key
+from audio_cache_daemon.paths import Folder, PathResolver, file_key, open_regular, path_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,9 @@ def _share_a_root(one: CacheLocation, other: CacheLocation) -> bool:
 def _read_names(other: CacheLocation, keys: list[int], names: set[int]) -> bool:
     """Take in the names of another cache's rows; whether all of its lines were rows."""
     resolver = PathResolver(other)
+    real: dict[Folder, Folder] = {}
     whole = True
-    with (other.path / META_NAME).open("rb", buffering=0) as file:
+    with os.fdopen(open_regular(other.path / META_NAME), "rb", buffering=0) as file:
         for _, block in iter_blocks(file):
             for row in _decode(block):
                 if row is None:
@@ -62,17 +62,23 @@ def _read_names(other: CacheLocation, keys: list[int], names: set[int]) -> bool:
                 elif row.path is not None:
                     folder, name = resolver.split(row.path)
                     if folder.problem is None:
-                        keys.append(file_key(folder, name))
+                        if folder not in real:
+                            real[folder] = _real_folder(folder)
+                        keys.append(file_key(real[folder], name))
                     else:
                         names.add(hash(name))
     return whole
 
 
 def _decode(block: bytes) -> Sequence[Row | None]:
+    rows = decode_rows(block)
+    return rows if rows is not None else [decode_row(line)[0] for line in block.removesuffix(b"\n").split(b"\n")]
+
+
+def _real_folder(folder: Folder) -> Folder:
+    """The folder where it really lies: the rows of another cache may reach it through a link below a root."""
     try:
-        rows = decode_rows(block)
-        if len(rows) == block.count(b"\n"):
-            return rows
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass
-    return [decode_row(line)[0] for line in block.splitlines()]
+        parts = path_parts(os.path.realpath("/".join(("", *folder.real, *folder.parts))))
+    except ValueError:  # no name that a file can have
+        return folder
+    return replace(folder, key=hash(parts))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -12,16 +11,19 @@ from typing import BinaryIO
 
 import numpy as np
 
+from audio_cache_daemon.cache.beside import start_beside
 from audio_cache_daemon.cache.content import ContentReader, number_groups
-from audio_cache_daemon.cache.files import FileLookup
+from audio_cache_daemon.cache.files import FileFinder, FileNames
 from audio_cache_daemon.cache.index import IndexReader, ProblemLog
 from audio_cache_daemon.cache.neighbours import NeighbourNames, read_neighbours
-from audio_cache_daemon.cache.strays import NamedFiles, find_strays
+from audio_cache_daemon.cache.strays import find_strays
 from audio_cache_daemon.cache.vectors import read_arrays
+from audio_cache_daemon.cache.walk import Walk, walk_roots
 from audio_cache_daemon.errors import CacheUnreadableError
 from audio_cache_daemon.formats import META_NAME, identify, read_ids
 from audio_cache_daemon.model import (
     CacheLocation,
+    FileIdentity,
     Floats,
     IndexInfo,
     Inventory,
@@ -31,7 +33,7 @@ from audio_cache_daemon.model import (
     StrayKind,
     Strays,
 )
-from audio_cache_daemon.paths import Folders, PathResolver
+from audio_cache_daemon.paths import Folders, PathResolver, open_regular
 from audio_cache_daemon.patterns import compile_pattern
 
 _LOOKS = 3
@@ -69,27 +71,24 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
     problems = ProblemLog()
     resolver = PathResolver(location)
     with open_index(location) as meta, Folders(location) as folders:
+        finish_walk = start_beside(lambda: walk_roots(folders))
         before = identify(os.fstat(meta.fileno()))
-        lookup = FileLookup(resolver, folders)
-        reader = IndexReader(lookup, [compile_pattern(text) for text in sorted(needs.patterns)], problems)
+        names = FileNames(resolver)
+        reader = IndexReader(names, [compile_pattern(text) for text in sorted(needs.patterns)], problems)
         reader.read(meta)
         arrays = read_arrays(location.path, problems)
-        if strict and identify(os.fstat(meta.fileno())) != before:
-            raise _ChangedMeanwhileError
-        for problem, count in lookup.problems.items():
-            problems.add("undecidable_path", "", problem, count)
         neighbours = read_neighbours(location, around.neighbours)
-        keys = reader.columns.take("key", np.int64)
-        rows = _build_rows(reader, keys, neighbours)
+        walk = finish_walk()
+        if strict and _identity_of(location.path / META_NAME) != before:
+            raise _ChangedMeanwhileError
+        rows = _build_rows(reader, FileFinder(names, walk, folders, meta.fileno()), neighbours)
+        _note_paths(problems, names, walk)
         if around.missing_since:
             rows = replace(rows, missing_since=_recall_missing(meta.fileno(), rows, around.missing_since))
         if needs.content:
             rows = replace(rows, content=ContentReader(meta.fileno(), resolver, folders).number_contents(rows))
-        named = NamedFiles(
-            np.unique(np.concatenate([keys[rows.file >= 0], neighbours.keys])),
-            frozenset(lookup.unresolved_names | neighbours.unresolved_names),
-        )
-        strays = find_strays(folders, named, problems)
+        unresolved = frozenset(names.unresolved_names | neighbours.unresolved_names)
+        strays = find_strays(folders, walk, np.concatenate([reader.keys, neighbours.keys]), unresolved)
         return Inventory(
             location=location,
             index=IndexInfo(before, arrays, reader.torn_tail),
@@ -101,46 +100,55 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         )
 
 
+def _identity_of(path: Path) -> FileIdentity | None:
+    """By its name, since a file that was replaced stays as it was; None when it is gone."""
+    try:
+        return identify(path.lstat())
+    except FileNotFoundError:
+        return None
+
+
 def open_index(location: CacheLocation) -> BinaryIO:
     """Open `meta.jsonl` for reading; CacheUnreadableError when it isn't there or is no regular file."""
     path = location.path / META_NAME
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.fdopen(open_regular(path), "rb", buffering=0)
     except FileNotFoundError:
         raise CacheUnreadableError(f"{path} doesn't exist; is {location.path} the cache directory?") from None
     except OSError as error:
-        reason = "it is a symbolic link" if Path(path).is_symlink() else error.strerror
-        raise CacheUnreadableError(f"{path} can't be read: {reason}") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise CacheUnreadableError(f"{path} is no regular file")
-    return os.fdopen(descriptor, "rb", buffering=0)
+        raise CacheUnreadableError(f"{path} can't be read: {error.strerror}") from None
 
 
-def _build_rows(
-    reader: IndexReader, keys: np.ndarray[tuple[int], np.dtype[np.int64]], neighbours: NeighbourNames
-) -> Rows:
+def _build_rows(reader: IndexReader, finder: FileFinder, neighbours: NeighbourNames) -> Rows:
     take = reader.columns.take
-    prompts = take("prompt", np.int64)
-    root = take("root", np.int8)
+    keys, prompts, offset = reader.keys, take("prompt", np.int64), take("offset", np.int64)
+    found = finder.find(keys, take("folder", np.int32), offset)
+    known = found["root"] >= 0
     return Rows(
-        offset=take("offset", np.int64),
+        offset=offset,
         readable=take("readable", np.bool_),
         timestamp=take("timestamp", np.float64),
         duration=take("duration", np.float32),
         quality=take("quality", np.float64),
         prompt=number_groups(prompts, prompts != 0),
-        state=take("state", np.uint8),
-        file=number_groups(keys, root >= 0),
-        size=take("size", np.int64),
-        inode=take("inode", np.int64),
-        mtime_ns=take("mtime_ns", np.int64),
-        root=root,
+        state=found["state"].copy(),
+        file=number_groups(keys, known),
+        size=found["size"].copy(),
+        inode=found["inode"].copy(),
+        mtime_ns=found["mtime_ns"].copy(),
+        root=found["root"].copy(),
         missing_since=np.full(len(keys), np.nan),
-        used_elsewhere=np.isin(keys, neighbours.keys) & (root >= 0),
+        used_elsewhere=np.isin(keys, neighbours.keys) & known,
         content=np.full(len(keys), -1, np.int32),
         matches={text: reader.matches.take(text, np.uint8) for text in reader.patterns},
     )
+
+
+def _note_paths(problems: ProblemLog, names: FileNames, walk: Walk) -> None:
+    for problem, count in names.problems.items():
+        problems.add("undecidable_path", "", problem, count)
+    for place, reason in walk.unlisted:
+        problems.add("unreadable_directory", place, f"is passed over: {reason}")
 
 
 def _recall_missing(meta: int, rows: Rows, known: Mapping[str, float]) -> Floats:

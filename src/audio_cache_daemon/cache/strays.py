@@ -5,34 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 
-from audio_cache_daemon.cache.index import ProblemLog
-from audio_cache_daemon.formats import is_audio_name, is_leftover_name, is_written_name
-from audio_cache_daemon.model import STATE_DIRECTORY, Ints, StrayKind, Strays
-from audio_cache_daemon.paths import Folder, Folders, file_key, root_folder
-
-_NAMES_AT_ONCE = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class NamedFiles:
-    """What rows name: sorted keys of files, and hashes of the names in paths that couldn't be resolved."""
-
-    keys: Ints
-    unresolved_names: frozenset[int]
-
-    def unnamed(self, folder: Folder, names: list[str]) -> list[str]:
-        """Those of the names in a folder that no row can mean."""
-        keys = np.fromiter((file_key(folder, name) for name in names), np.int64, len(names))
-        places = np.searchsorted(self.keys, keys)
-        named = np.zeros(len(names), np.bool_)
-        inside = places < len(self.keys)
-        named[inside] = self.keys[places[inside]] == keys[inside]
-        return [names[i] for i in np.flatnonzero(~named).tolist() if hash(names[i]) not in self.unresolved_names]
+from audio_cache_daemon.cache.walk import Walk
+from audio_cache_daemon.formats import is_leftover_name, is_written_name
+from audio_cache_daemon.model import Ints, StrayKind, Strays
+from audio_cache_daemon.paths import Folder, Folders, file_key
 
 
 @dataclass(slots=True)
@@ -43,49 +24,34 @@ class _Found:
     status: list[os.stat_result] = field(default_factory=list)
 
 
-def find_strays(folders: Folders, named: NamedFiles, problems: ProblemLog) -> Strays:
-    """Walk the roots, on their own mount and through no link, and look at each file that no row names."""
+def find_strays(folders: Folders, walk: Walk, named: Ints, unresolved_names: frozenset[int]) -> Strays:
+    """The writer's files among those that the walk found and no row names.
+
+    `named` are the keys of the files that rows name; `unresolved_names` are hashes of the names in paths that
+    couldn't be resolved: a file of such a name may be the one that is meant.
+    """
+    unnamed = walk.files[~np.isin(walk.files["key"], named)]
     found = _Found()
-    others = {(root.device, root.inode) for root in folders.roots}
-    for index, root in enumerate(folders.roots):
-        if root.inode is None:
-            continue
-        pending = [root_folder(root.path, index)]
-        while pending:
-            folder = pending.pop()
-            try:
-                descriptor = folders.descriptor(folder.root, folder.parts)
-                # A root inside a root is walked once, as itself.
-                if folder.parts and _identity(os.fstat(descriptor)) in others:
-                    continue
-                pending += _visit(folder, descriptor, named, found)
-            except OSError as error:
-                place = "/".join((str(root.path), *folder.parts))
-                problems.add("unreadable_directory", place, f"is passed over: {error.strerror or error}")
+    for number in np.unique(unnamed["folder"]).tolist():
+        keys = set(unnamed["key"][unnamed["folder"] == number].tolist())
+        # A directory that went away since has no strays.
+        with suppress(OSError):
+            _look_into(folders, walk.folders[number], keys, unresolved_names, found)
     return _columns(found)
 
 
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
+def _look_into(folders: Folders, folder: Folder, keys: set[int], unresolved: frozenset[int], found: _Found) -> None:
+    """The walk kept no names, since there can be millions; so a folder that has strays is listed again."""
+    descriptor = folders.descriptor(folder.root, folder.parts)
+    for name in _names(descriptor):
+        if file_key(folder, name) in keys and hash(name) not in unresolved:
+            _look_at(folder, descriptor, name, found)
 
 
-def _visit(folder: Folder, descriptor: int, named: NamedFiles, found: _Found) -> list[Folder]:
-    """Look at the files of one directory; the directories below it."""
-    below: list[Folder] = []
+def _names(descriptor: int) -> Iterator[str]:
     with os.scandir(descriptor) as entries:
-        names = _audio_names(entries, folder, below)
-        while batch := list(islice(names, _NAMES_AT_ONCE)):
-            for name in named.unnamed(folder, batch):
-                _look_at(folder, descriptor, name, found)
-    return below
-
-
-def _audio_names(entries: Iterator[os.DirEntry[str]], folder: Folder, below: list[Folder]) -> Iterator[str]:
-    for entry in entries:
-        if is_audio_name(entry.name):
+        for entry in entries:
             yield entry.name
-        elif entry.name != STATE_DIRECTORY and entry.is_dir(follow_symlinks=False):
-            below.append(folder.child(entry.name))
 
 
 def _look_at(folder: Folder, descriptor: int, name: str, found: _Found) -> None:

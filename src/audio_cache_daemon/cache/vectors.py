@@ -20,11 +20,13 @@ from audio_cache_daemon.formats import (
     read_array_info,
 )
 from audio_cache_daemon.model import ArrayInfo, Bools, Inventory
+from audio_cache_daemon.paths import open_regular
 
 SCORE_TOLERANCE = 1e-3
 """How far the product of a row's two CLAP vectors may be from its score: float32, and scores rounded on saving."""
 
 _BLOCK_BYTES = 2**22
+_CLAP_NAMES = (CLAP_TEXT_NAME, CLAP_AUDIO_NAME)
 
 
 def read_arrays(directory: Path, problems: ProblemLog) -> dict[str, ArrayInfo]:
@@ -32,7 +34,7 @@ def read_arrays(directory: Path, problems: ProblemLog) -> dict[str, ArrayInfo]:
     arrays: dict[str, ArrayInfo] = {}
     for name in ARRAY_NAMES:
         try:
-            descriptor = os.open(directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = open_regular(directory / name)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -88,11 +90,13 @@ def _faults(inventory: Inventory) -> Iterator[str]:
     if not inventory.rows.readable.all():
         line = int(np.flatnonzero(~inventory.rows.readable)[0]) + 1
         yield f"line {line} of meta.jsonl is no row"
-    for name in (CLAP_TEXT_NAME, CLAP_AUDIO_NAME):
+    for name in _CLAP_NAMES:
         if name not in arrays and arrays and rows:
             yield f"{name} is missing"
         if name in arrays and arrays[name].rows != rows:
             yield f"{name} has {arrays[name].rows} rows for {rows} lines of meta.jsonl"
+    if arrays and len({(arrays[name].width, arrays[name].dtype) for name in _CLAP_NAMES if name in arrays}) > 1:
+        yield f"{CLAP_TEXT_NAME} and {CLAP_AUDIO_NAME} have rows of different widths or types"
     if BGE_TEXT_NAME in arrays and arrays[BGE_TEXT_NAME].rows > rows:
         yield f"{BGE_TEXT_NAME} has {arrays[BGE_TEXT_NAME].rows} rows for {rows} lines of meta.jsonl"
 
@@ -120,12 +124,19 @@ def _iter_vectors(inventory: Inventory, name: str) -> Iterator[NDArray[np.floati
     """An array in blocks of rows; never mapped, since the writer may truncate it under us."""
     info = inventory.index.arrays[name]
     rows_at_once = max(1, _BLOCK_BYTES // max(1, info.row_bytes))
-    with (inventory.location.path / name).open("rb", buffering=0) as file:
-        if identify(os.fstat(file.fileno())) != info.identity:
-            raise InconsistentIndexError(f"{inventory.location.path / name} changed while it was looked at; try again")
+    path = inventory.location.path / name
+    try:
+        descriptor = open_regular(path)
+    except OSError as error:
+        raise InconsistentIndexError(f"{path} can't be read any more: {error.strerror}; try again") from None
+    try:
+        if identify(os.fstat(descriptor)) != info.identity:
+            raise InconsistentIndexError(f"{path} changed while it was looked at; try again")
         for first in range(0, info.rows, rows_at_once):
             count = min(rows_at_once, info.rows - first)
-            block = os.pread(file.fileno(), count * info.row_bytes, info.data_offset + first * info.row_bytes)
+            block = os.pread(descriptor, count * info.row_bytes, info.data_offset + first * info.row_bytes)
             if len(block) < count * info.row_bytes:
-                raise InconsistentIndexError(f"{file.name} became shorter while it was read; try again")
+                raise InconsistentIndexError(f"{path} became shorter while it was read; try again")
             yield np.frombuffer(block, info.dtype).reshape(count, info.width)
+    finally:
+        os.close(descriptor)

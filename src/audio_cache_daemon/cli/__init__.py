@@ -16,6 +16,8 @@ from audio_cache_daemon.reporting.terminal import Symbol, screen_for
 
 def main() -> None:
     """Run the command that the arguments ask for, and exit with its status."""
+    # Else numpy starts a thread a processor for linear algebra that nothing here does: 50 ms at each start.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import msgspec
+import numpy as np
 
 from audio_cache_daemon.model import Inventory, Plan, RunReport, StrayKind
 from audio_cache_daemon.reporting.audit_record import AuditReason
 from audio_cache_daemon.reporting.encoding import encode_json
 from audio_cache_daemon.reporting.evictions import EvictionView, iter_evictions
-from audio_cache_daemon.units import format_time
+from audio_cache_daemon.units import FIRST_SECOND, LAST_SECOND
 
 _BATCH = 1000
 """Evictions encoded at once."""
@@ -85,13 +85,22 @@ class _Eviction(msgspec.Struct, frozen=True, gc=False):
 
 def encode_evictions(plan: Plan) -> msgspec.Raw:
     """All evictions of a plan as a JSON list; encoded bit by bit, since as objects they take many times the memory."""
-    views = (_eviction(view) for view in iter_evictions(plan))
+    views = iter_evictions(plan)
     batches = iter(lambda: list(islice(views, _BATCH)), [])
-    return msgspec.Raw(b"[" + b",".join(encode_json(batch)[1:-1] for batch in batches) + b"]")
+    return msgspec.Raw(b"[" + b",".join(encode_json(list(_as_entries(batch)))[1:-1] for batch in batches) + b"]")
 
 
-def _eviction(view: EvictionView) -> _Eviction:
-    item = view.item
-    known = item.timestamp is not None and not math.isnan(item.timestamp)
-    created = format_time(item.timestamp) if known and item.timestamp is not None else None
-    return _Eviction(item.id, item.row, item.path, item.prompt, created, item.bytes, view.rule, view.reason)
+def _as_entries(views: Sequence[EvictionView]) -> Iterator[_Eviction]:
+    times = _format_times([view.item.timestamp for view in views])
+    for view, created in zip(views, times, strict=True):
+        item = view.item
+        yield _Eviction(item.id, item.row, item.path, item.prompt, created, item.bytes, view.rule, view.reason)
+
+
+def _format_times(timestamps: Sequence[float | None]) -> list[str | None]:
+    """Like `format_time`, for many at once, at a tenth of the time each; None for one that isn't known."""
+    moments = np.array(timestamps, np.float64)
+    known = ~np.isnan(moments)
+    seconds = np.where(known, np.clip(moments, FIRST_SECOND, LAST_SECOND), 0).astype("datetime64[s]")
+    texts = np.datetime_as_string(seconds, timezone="UTC").tolist()
+    return [text if is_known else None for text, is_known in zip(texts, known.tolist(), strict=True)]
