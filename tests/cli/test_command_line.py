@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from conftest import Run
+from commands import Run
 
 from audio_cache_daemon import __version__
 from audio_cache_daemon.cli.app import app

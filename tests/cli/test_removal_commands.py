@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from conftest import Run
+from commands import Run
 from test_seed_guide import read_rows, settle, snapshot
 
 from builders import CacheBuilder

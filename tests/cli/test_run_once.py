@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
+from commands import Run
 from test_seed_guide import read_rows, snapshot
 
 from builders import DAY, CacheBuilder

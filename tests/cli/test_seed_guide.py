@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Run
+from commands import Run
 
 from builders import CacheBuilder
 
