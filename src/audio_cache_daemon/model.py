@@ -175,12 +175,19 @@ class Rows:
 
     def audio_bytes(self, of: Bools) -> int:
         """Bytes of the distinct audio files that some of the rows name."""
-        named = np.flatnonzero(of & self.present())
-        _, first = np.unique(self.file[named], return_index=True)
-        return int(self.size[named[first]].sum())
+        named = of & self.present()
+        sizes = np.zeros(self.file_count(), np.int64)
+        sizes[self.file[named]] = self.size[named]
+        return int(sizes.sum())
+
+    def file_count(self) -> int:
+        """How many distinct files, there or missing, the rows name."""
+        return int(self.file.max(initial=-1)) + 1
 
     def _in_state(self, *states: ItemState) -> Bools:
-        found: Bools = np.isin(self.state, states)
+        found = np.zeros(len(self), np.bool_)
+        for state in states:
+            found |= self.state == state
         return self.readable & found
 
 

@@ -11,16 +11,17 @@ from audio_cache_daemon.retention.judgement import rank_in_groups
 def freed_file_bytes(rows: Rows, order: Ints, before: Bools) -> Ints:
     """Audio bytes freed by each eviction of `order` (row numbers), when only the rows `before` are still there."""
     files = rows.file[order]
-    turn = rank_in_groups(files, np.ones(len(order), np.bool_), [np.arange(len(order))])
     named = count_namings(rows, before)
-    last = (files >= 0) & (turn == named[files] if len(named) else False)
-    goes = last & rows.present()[order] & ~rows.used_elsewhere[order]
-    return np.where(goes, rows.size[order], 0)
+    namings = np.where(files >= 0, named[files], 0) if len(named) else np.zeros(len(order), np.int64)
+    # Of a file that several rows name, the last of them counts.
+    turn = rank_in_groups(files, namings > 1, [np.arange(len(order))])
+    goes = (namings == 1) | ((namings > 1) & (turn == namings))
+    return np.where(goes & rows.present()[order] & ~rows.used_elsewhere[order], rows.size[order], 0)
 
 
 def count_namings(rows: Rows, among: Bools) -> Ints:
     """For each file (by its number) how many of the rows name it as theirs, and it is there."""
-    return np.bincount(rows.file[among & rows.present()], minlength=int(rows.file.max(initial=-1)) + 1)
+    return np.bincount(rows.file[among & rows.present()], minlength=rows.file_count())
 
 
 def freed_bytes(inventory: Inventory, order: Ints, before: Bools) -> Ints:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from audio_cache_daemon.model import Bools, Ints, Inventory, Refusal
-from audio_cache_daemon.retention.bytes_freed import freed_file_bytes
+from audio_cache_daemon.retention.bytes_freed import count_namings, freed_file_bytes
 from audio_cache_daemon.retention.policy import Limits
 from audio_cache_daemon.units import format_size
 
@@ -25,7 +25,7 @@ class RunLimits:
         self._percent = limits.max_percent
         self._rows = int(rows.readable.sum())
         self._bytes = rows.audio_bytes(rows.readable)
-        self._files = len(np.unique(rows.file[rows.present()])) + len(inventory.strays)
+        self._files = int(np.count_nonzero(count_namings(rows, rows.readable))) + len(inventory.strays)
 
     def refuse_rules(self, taken_rows: Bools, taken_strays: Bools) -> tuple[Refusal, ...]:
         """What is implausible about what the rules take."""
