@@ -112,14 +112,15 @@ def decode_row(line: bytes) -> tuple[Row | None, list[RowProblem]]:
         return _row_decoder.decode(line), []
     except (msgspec.DecodeError, UnicodeDecodeError):
         pass
+    if not line.strip():
+        return None, [RowProblem("blank_line", "a blank line")]
     if line.startswith(_OVERLONG_LINE):
         return None, [RowProblem("unreadable_line", f"longer than {MAX_ROW_BYTES} bytes")]
     try:
         # The writer's own library: it also writes, and reads, NaN and Infinity. From bytes it would guess an encoding.
         values = json.loads(line.decode())
     except (ValueError, RecursionError) as error:
-        kind = "blank_line" if not line.strip() else "unreadable_line"
-        return None, [RowProblem(kind, "a blank line" if kind == "blank_line" else f"not JSON: {error}")]
+        return None, [RowProblem("unreadable_line", f"not JSON: {error}")]
     if not isinstance(values, dict):
         return None, [RowProblem("unreadable_line", f"not an object but {type(values).__name__}")]
     return _row_from_values(values)

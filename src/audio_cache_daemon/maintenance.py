@@ -21,19 +21,28 @@ from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.lock import cache_lock
 from audio_cache_daemon.eviction.memory import remember, save_audit_head, save_memory
 from audio_cache_daemon.eviction.recovery import interrupted_run, recover
+from audio_cache_daemon.eviction.trash import empty_run, expired_runs
 from audio_cache_daemon.model import (
     CacheLocation,
     Inventory,
     Memory,
     Outcome,
     OutcomeCounts,
+    OutcomeKind,
     Plan,
     Refusal,
     RunReport,
     RunResult,
 )
 from audio_cache_daemon.reporting.audit import AuditContext, AuditLog
-from audio_cache_daemon.reporting.run_audit import record_end, record_outcome, record_plan, record_start
+from audio_cache_daemon.reporting.run_audit import (
+    record_end,
+    record_outcome,
+    record_plan,
+    record_recovery,
+    record_start,
+)
+from audio_cache_daemon.retention.limits import planned_bytes, refuse_what_trash_cannot_hold
 from audio_cache_daemon.retention.needs import columns_needed
 from audio_cache_daemon.retention.plan import plan_evictions
 from audio_cache_daemon.retention.sentinels import check_sentinels
@@ -47,6 +56,8 @@ _STOP_THE_GENERATOR = (
     "items stay while the generator may be running: dropping rows under it would make it serve wrong sounds; stop it "
     "and set writer.mode: stopped, or say --writer-stopped"
 )
+
+_ROW_GOES = frozenset({OutcomeKind.EVICTED, OutcomeKind.GONE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +104,8 @@ class RunRequest:
 
 def observe(target: Target, memory: Memory | None) -> Inventory:
     """The inventory that the target's policy needs."""
-    missing_since = memory.missing_since if memory is not None else {}
     needs = columns_needed(target.settings.policy)
-    return scan_cache(target.settings.location, needs, Surroundings(target.neighbours, missing_since))
+    return scan_cache(target.settings.location, needs, Surroundings(target.neighbours, memory))
 
 
 def preview_maintenance(target: Target, request: RunRequest, listener: Listener = SILENT) -> RunReport:
@@ -118,8 +128,8 @@ def preview_maintenance(target: Target, request: RunRequest, listener: Listener 
         messages = (f"run {interrupted} was interrupted; the next run puts that right first",) if interrupted else ()
         result = RunResult.SUCCESS if len(plan.rows) + len(plan.strays) else RunResult.NOOP
         report = replace(report, result=result, plan=plan, refusals=refusals, messages=(*messages, *plan.notes))
-    except MaintenanceError as error:
-        report = replace(report, error=error)
+    except (MaintenanceError, OSError) as error:
+        report = replace(report, error=_in_words(error, target.settings.location))
     return replace(report, duration_seconds=time.perf_counter() - started)
 
 
@@ -144,8 +154,8 @@ def run_maintenance(
                 save_audit_head(location, log.head.seq, log.head.hash)
     except CacheLockedError as error:
         report = replace(report, result=RunResult.LOCKED, error=error)
-    except MaintenanceError as error:
-        report = replace(report, result=RunResult.FAILED, error=error)
+    except (MaintenanceError, OSError) as error:
+        report = replace(report, result=RunResult.FAILED, error=_in_words(error, location))
     return replace(report, duration_seconds=time.perf_counter() - started)
 
 
@@ -154,29 +164,40 @@ def _run_locked(target: Target, request: RunRequest, log: AuditLog, report: RunR
     location, policy = target.settings.location, target.settings.policy
     record_start(log, {"limits": request.limits, "accepted": sorted(request.accepted), "policy": policy.name})
     try:
-        recovered = recover(location)
+        recovery = recover(location)
+        if recovery is not None:
+            record_recovery(log, recovery.message, recovery.kept)
         listener.progress("scanning", 0, None)
         memory = load_memory(location)
         plan, refusals = _decide(target, request, observe(target, memory), memory)
         listener.planned(plan)
-        messages = (recovered, *plan.notes) if recovered else plan.notes
+        messages = (recovery.message, *plan.notes) if recovery is not None else plan.notes
         report = replace(report, plan=plan, refusals=refusals, messages=messages)
         if refusals:
             message = "; ".join(refusal.message for refusal in refusals)
             return replace(report, result=RunResult.REFUSED, error=UnsafePlanError(f"{location.path}: {message}"))
         if policy.mode == "audit":
-            save_memory(location, replace(remember(plan), rows=len(plan.inventory.rows)))
+            save_memory(location, replace(remember(plan, memory), rows=len(plan.inventory.rows)))
             return replace(report, result=RunResult.SUCCESS)
         return _act(target, request, log, report, listener)
-    except MaintenanceError as error:
-        return replace(report, result=RunResult.FAILED, error=error)
+    except (MaintenanceError, OSError) as error:
+        return replace(report, result=RunResult.FAILED, error=_in_words(error, location))
+
+
+def _in_words(error: MaintenanceError | OSError, location: CacheLocation) -> MaintenanceError:
+    if isinstance(error, MaintenanceError):
+        return error
+    return MaintenanceError(
+        f"{error.filename or location.path}: {error.strerror or error}; mend that and run again: it goes on from there"
+    )
 
 
 def _decide(
     target: Target, request: RunRequest, inventory: Inventory, memory: Memory | None
 ) -> tuple[Plan, tuple[Refusal, ...]]:
     plan = plan_evictions(inventory, target.settings.policy, request.now, enforce_limits=request.limits)
-    return plan, (*check_sentinels(inventory, memory, request.now, request.accepted), *plan.refusals)
+    sentinels = check_sentinels(inventory, memory, request.now, request.accepted)
+    return plan, (*sentinels, *plan.refusals, *refuse_what_trash_cannot_hold(plan, target.settings.policy.trash))
 
 
 def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, listener: Listener) -> RunReport:
@@ -189,18 +210,32 @@ def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, 
         plan = replace(plan, rows=plan.rows.none())
     if len(plan.rows):
         check_alignment(plan.inventory)
-    after = remember(plan)
-    counts = OutcomeCounts()
-    if len(plan.rows) + len(plan.strays):
+    memory, counts, dropped = remember(plan, load_memory(location)), OutcomeCounts(), 0
+    total = len(plan.rows) + len(plan.strays)
+    if total:
         record_plan(log, plan)
-        total = len(plan.rows) + len(plan.strays)
+        # A run that is killed has changed the index too: the next one must not take that for a loss.
+        save_memory(location, memory)
+        _make_room_in_trash(target, plan, log)
         execution = Execution(request.run, to_trash=target.settings.policy.trash.keep > 0)
         for done, outcome in enumerate(execute_plan(plan, execution), start=1):
             record_outcome(log, outcome)
             counts = _count(counts, outcome)
+            if outcome.row is not None and outcome.kind in _ROW_GOES:
+                dropped += 1
             listener.progress("evicting", done, total)
-    save_memory(location, after)
+    save_memory(location, replace(memory, rows=len(plan.inventory.rows) - dropped))
     return replace(report, outcome=counts, result=_result(plan, counts, deferred=deferred))
+
+
+def _make_room_in_trash(target: Target, plan: Plan, log: AuditLog) -> None:
+    """Empty what is too old, and the oldest of what would be too much with this plan's files."""
+    location, trash = target.settings.location, target.settings.policy.trash
+    room = trash.max_size - planned_bytes(plan) if trash.max_size is not None else None
+    for run in expired_runs(location, trash.keep, room, plan.now):
+        log.append("trash_emptied", detail={"run": run.run, "items": run.items, "bytes": run.bytes})
+        log.flush()
+        empty_run(location, run.run)
 
 
 def _count(counts: OutcomeCounts, outcome: Outcome) -> OutcomeCounts:

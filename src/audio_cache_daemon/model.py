@@ -134,7 +134,8 @@ class Rows:
     `offset` has one entry more: row i is the bytes from offset[i] to offset[i + 1]. `prompt` numbers the
     distinct values of `prompt_norm`, `file` the distinct audio files (several rows may name one), `content` the
     distinct contents among files of equal size (only when asked for). `readable` is false for a line that is
-    no row: it is counted as no item and never selected. `matches` holds a Truths column for each pattern.
+    no row: it is counted as no item and never selected. Until `held_until` nothing takes a row that was restored.
+    `matches` holds a Truths column for each pattern.
     """
 
     offset: Ints
@@ -150,6 +151,7 @@ class Rows:
     mtime_ns: Ints
     root: NDArray[np.int8]
     missing_since: Floats
+    held_until: Floats
     used_elsewhere: Bools
     content: NDArray[np.int32]
     matches: Mapping[str, Truths] = field(default_factory=dict)
@@ -293,13 +295,15 @@ class Plan:
 class Memory:
     """What is remembered of a cache between runs: when the last good one was, what it left, where the roots were.
 
-    `missing_since` says for the ids of rows whose file is missing since when that is known.
+    `missing_since` says for the ids of rows whose file is missing since when that is known. `restored` says for
+    the ids of rows that were brought back until when nothing takes them, and which timestamp they have.
     """
 
     last_run: float
     rows: int
     roots: Mapping[str, tuple[int, int]]
     missing_since: Mapping[str, float]
+    restored: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

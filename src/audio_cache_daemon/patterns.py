@@ -63,9 +63,12 @@ def _without_fuzziness(expression: str) -> str:
 
 
 def _is_plain(expression: str) -> bool:
-    """Whether backtracking is bounded: at most one repeat, so none is nested, and few groups and options.
+    """Whether backtracking is bounded: at most one repeat, of a single character, and few groups and options.
 
-    Counted on the text, so that an escaped character counts as well: erring towards the time limit.
+    A group that is repeated can match one text in many ways, as (a|aa)+ does. Counted on the text, so that an escaped
+    character counts as well: erring towards the time limit.
     """
     repeats = sum(expression.count(character) for character in "*+{")
+    if any(f"){character}" in expression for character in "*+{"):
+        return False
     return repeats <= 1 and expression.count("(") <= 2 and expression.count("?") <= 2 and len(expression) <= 200

@@ -19,6 +19,11 @@ class _StateFile(msgspec.Struct, frozen=True):
     memory: Memory
 
 
+class _AuditHead(msgspec.Struct, frozen=True):
+    seq: int
+    hash: str
+
+
 def memory_path(location: CacheLocation) -> Path:
     """Where the memory of a cache is kept."""
     return location.state_directory / _NAME
@@ -31,7 +36,7 @@ def load_memory(location: CacheLocation) -> Memory | None:
         return msgspec.json.decode(path.read_bytes(), type=_StateFile).memory
     except FileNotFoundError:
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise MaintenanceError(
             f"{path} can't be read: {error}; move it away to begin with an empty memory (files missing since long "
             "count as missing since now)"
@@ -44,10 +49,17 @@ def encode_memory(memory: Memory) -> bytes:
 
 
 def load_audit_head(location: CacheLocation) -> tuple[int, str] | None:
-    """Number and hash of the last audit record, as the last run published them; None if none did."""
+    """Number and hash of the last audit record, as the last run published them; None if none did.
+
+    MaintenanceError when the file is there and can't be read: without it a log that was cut short would pass as whole.
+    """
+    path = location.state_directory / AUDIT_HEAD_NAME
     try:
-        content = (location.state_directory / AUDIT_HEAD_NAME).read_bytes()
-        head = msgspec.json.decode(content, type=dict[str, int | str])
-        return int(head["seq"]), str(head["hash"])
-    except (FileNotFoundError, KeyError, ValueError):
+        head = msgspec.json.decode(path.read_bytes(), type=_AuditHead)
+    except FileNotFoundError:
         return None
+    except (ValueError, OSError) as error:
+        raise MaintenanceError(
+            f"{path} can't be read: {error}; move it away to check the audit log without knowing where it ended"
+        ) from None
+    return head.seq, head.hash

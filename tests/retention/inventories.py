@@ -141,6 +141,7 @@ def _rows(specs: Sequence[RowSpec], now: float, patterns: Sequence[str]) -> Rows
         mtime_ns=np.zeros(count, dtype=np.int64),
         root=np.array([-1 if spec.state is ItemState.UNDECIDABLE else spec.root for spec in specs], dtype=np.int8),
         missing_since=_times([spec.missing_for for spec in specs], now),
+        held_until=np.full(count, np.nan),
         used_elsewhere=np.array([spec.used_elsewhere for spec in specs], dtype=np.bool_),
         content=_numbered([spec.content for spec in specs]),
         matches={p: np.array([spec.truth(p) for spec in specs], dtype=np.uint8) for p in patterns},

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_cache_daemon.cache.walk import Walk
+from audio_cache_daemon.cache.walk import Walk, is_plain_file
 from audio_cache_daemon.formats import AUDIO_SUFFIXES, Row, decode_row, is_audio_name, read_lines
 from audio_cache_daemon.model import Ints, ItemState
 from audio_cache_daemon.paths import Folder, Folders, PathResolver, file_key
@@ -22,6 +21,8 @@ FOUND = np.dtype(
     [("state", np.uint8), ("root", np.int8), ("size", np.int64), ("inode", np.int64), ("mtime_ns", np.int64)]
 )
 """What is known of a row's file; size -1 where there is none, root -1 where it can't be decided."""
+
+_NOT_THERE = "not there"
 
 
 class FileNames:
@@ -51,8 +52,10 @@ class FileNames:
                 yield self._resolve(row)
 
     def _resolve(self, row: Row | None) -> tuple[int, int]:
-        if row is None or row.path is None:
-            return self._undecidable("a row without a path" if row is not None else None, "")
+        if row is None:
+            return 0, -1
+        if row.path is None:
+            return self._undecidable("a row without a path", "")
         folder, name = self._resolver.split(row.path)
         if folder.problem is not None:
             return self._undecidable(folder.problem, name)
@@ -69,15 +72,18 @@ class FileNames:
             self.folders.append(folder)
         return file_key(folder, name), known[1]
 
-    def _undecidable(self, problem: str | None, name: str) -> tuple[int, int]:
-        if problem is not None:
-            self.problems[problem] += 1
-            self.unresolved_names.add(hash(name))
+    def note(self, problem: str, name: str) -> None:
+        """Note that the file that a row calls `name` can't be decided, and why."""
+        self.problems[problem] += 1
+        self.unresolved_names.add(hash(name))
+
+    def _undecidable(self, problem: str, name: str) -> tuple[int, int]:
+        self.note(problem, name)
         return 0, -1
 
 
 class FileFinder:
-    """Tells of the files that rows name what a walk found; what the walk could not list, it looks at itself."""
+    """Tells of the files that rows name what a walk found; what it didn't find is looked for once more, by itself."""
 
     def __init__(self, names: FileNames, walk: Walk, folders: Folders, meta: int) -> None:
         self._names = names
@@ -88,66 +94,65 @@ class FileFinder:
     def find(self, keys: Ints, folder: NDArray[np.int32], offset: Ints) -> NDArray[np.void]:
         """An array of FOUND, one entry a row; `offset` are the byte offsets of the rows."""
         found = np.zeros(len(keys), FOUND)
-        found["state"], found["root"], found["size"] = ItemState.MISSING, -1, -1
+        found["state"], found["root"], found["size"] = ItemState.UNDECIDABLE, -1, -1
         places, there = self._walk.find(keys)
         there &= folder >= 0
+        there[there] = self._walk.files["plain"][places[there]]
         files = self._walk.files[places[there]]
         for name in ("size", "inode", "mtime_ns"):
             found[name][there] = files[name]
-        found["state"][there] = np.where(files["regular"], ItemState.OK, ItemState.UNDECIDABLE)
-        found["state"][folder < 0] = ItemState.UNDECIDABLE
-        self._count("a symbolic link or no regular file", int((~files["regular"]).sum()))
+        found["state"][there] = ItemState.OK
+        # The writer may have made the file after the walk, so that a file only is missing when it is looked for.
+        self._look_at_each(found, folder, np.flatnonzero((folder >= 0) & ~there), offset)
         roots = np.array([known.root for known in self._names.folders] + [-1], np.int8)
-        found["root"] = roots[folder]
-        self._look_into_unlisted(found, folder, offset, ~there)
-        undecidable = found["state"] == ItemState.UNDECIDABLE
-        found["root"][undecidable], found["size"][undecidable] = -1, -1
+        found["root"] = np.where(found["state"] == ItemState.UNDECIDABLE, -1, roots[folder])
         return found
 
-    def _look_into_unlisted(
-        self, found: NDArray[np.void], folder: NDArray[np.int32], offset: Ints, absent: NDArray[np.bool_]
-    ) -> None:
-        """Rows whose file the walk didn't see, because it never saw its folder."""
-        listed = {known.key for known in self._walk.folders}
-        for number, known in enumerate(self._names.folders):
-            if known.key in listed:
-                continue
-            rows = np.flatnonzero((folder == number) & absent)
-            try:
-                self._folders.descriptor(known.root, known.parts)
-            except FileNotFoundError:
-                continue
-            except NotADirectoryError:
-                found["state"][rows] = ItemState.UNDECIDABLE
-                self._count("reached through a symbolic link or another mount", len(rows))
-            except (OSError, ValueError) as error:
-                found["state"][rows] = ItemState.UNDECIDABLE
-                self._count(f"can't be reached: {_reason(error)}", len(rows))
-            else:
-                self._look_at_each(found, rows, known, offset)
-
-    def _look_at_each(self, found: NDArray[np.void], rows: Ints, folder: Folder, offset: Ints) -> None:
-        for row, line in zip(rows.tolist(), read_lines(self._meta, offset, rows), strict=True):
+    def _look_at_each(self, found: NDArray[np.void], folder: NDArray[np.int32], rows: Ints, offset: Ints) -> None:
+        here, problem = -1, None
+        numbers = folder[rows].tolist()
+        for row, number, line in zip(rows.tolist(), numbers, read_lines(self._meta, offset, rows), strict=True):
+            known = self._names.folders[number]
+            if number != here:
+                here, problem = number, self._try_to_enter(known)
             decoded, _ = decode_row(line)
             name = (decoded.path or "" if decoded is not None else "").rpartition("/")[2]
-            directory = self._folders.descriptor(folder.root, folder.parts)
-            try:
-                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            except (OSError, ValueError) as error:
-                found["state"][row] = ItemState.UNDECIDABLE
-                self._count(f"can't be looked at: {_reason(error)}", 1)
-                continue
-            regular = stat.S_ISREG(status.st_mode)
-            found["state"][row] = ItemState.OK if regular else ItemState.UNDECIDABLE
-            found["size"][row], found["inode"][row] = status.st_size, status.st_ino
-            found["mtime_ns"][row] = status.st_mtime_ns
-            self._count("a symbolic link or no regular file", int(not regular))
+            if problem is None:
+                found[row] = self._look_at(known, name)
+            elif problem == _NOT_THERE:
+                found["state"][row] = ItemState.MISSING
+            else:
+                self._names.note(problem, name)
 
-    def _count(self, problem: str, count: int) -> None:
-        if count:
-            self._names.problems[problem] += count
+    def _try_to_enter(self, folder: Folder) -> str | None:
+        """Why a folder can't be entered, or None."""
+        try:
+            self._folders.descriptor(folder.root, folder.parts)
+        except FileNotFoundError:
+            return _NOT_THERE
+        except NotADirectoryError:
+            return "reached through a symbolic link or another mount"
+        except (OSError, ValueError) as error:
+            return f"can't be reached: {_reason(error)}"
+        return None
+
+    def _look_at(self, folder: Folder, name: str) -> tuple[int, int, int, int, int]:
+        """One entry of FOUND, but for its root."""
+        try:
+            descriptor = self._folders.descriptor(folder.root, folder.parts)
+            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return ItemState.MISSING, -1, -1, 0, 0
+        except (OSError, ValueError) as error:
+            self._names.note(f"can't be looked at: {_reason(error)}", name)
+            return ItemState.UNDECIDABLE, -1, -1, 0, 0
+        if is_plain_file(status):
+            return ItemState.OK, -1, status.st_size, status.st_ino, status.st_mtime_ns
+        # What a link leads to is meant by the row too, so it is no orphan.
+        target = os.path.realpath("/".join(("", *folder.real, *folder.parts, name)))
+        self._names.unresolved_names.add(hash(target.rpartition("/")[2]))
+        self._names.note("a symbolic link, no regular file, or one of impossible age", name)
+        return ItemState.UNDECIDABLE, -1, -1, 0, 0
 
 
 def _reason(error: Exception) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,10 +24,10 @@ from audio_cache_daemon.formats import META_NAME, identify, read_ids
 from audio_cache_daemon.model import (
     CacheLocation,
     FileIdentity,
-    Floats,
     IndexInfo,
     Inventory,
     ItemState,
+    Memory,
     Rows,
     ScanNeeds,
     StrayKind,
@@ -47,12 +47,11 @@ _ORPHAN_SHARE = 5
 class Surroundings:
     """What a scan has to know beyond the cache itself.
 
-    `neighbours` are the other configured caches, `missing_since` says for the ids of rows whose file was missing
-    before since when.
+    `neighbours` are the other configured caches, `memory` is what is remembered of this one.
     """
 
     neighbours: Sequence[CacheLocation] = ()
-    missing_since: Mapping[str, float] = field(default_factory=dict)
+    memory: Memory | None = None
 
 
 def scan_cache(location: CacheLocation, needs: ScanNeeds, around: Surroundings | None = None) -> Inventory:
@@ -83,8 +82,8 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
             raise _ChangedMeanwhileError
         rows = _build_rows(reader, FileFinder(names, walk, folders, meta.fileno()), neighbours)
         _note_paths(problems, names, walk)
-        if around.missing_since:
-            rows = replace(rows, missing_since=_recall_missing(meta.fileno(), rows, around.missing_since))
+        if around.memory is not None:
+            rows = _recall(meta.fileno(), rows, around.memory)
         if needs.content:
             rows = replace(rows, content=ContentReader(meta.fileno(), resolver, folders).number_contents(rows))
         unresolved = frozenset(names.unresolved_names | neighbours.unresolved_names)
@@ -138,6 +137,7 @@ def _build_rows(reader: IndexReader, finder: FileFinder, neighbours: NeighbourNa
         mtime_ns=found["mtime_ns"].copy(),
         root=found["root"].copy(),
         missing_since=np.full(len(keys), np.nan),
+        held_until=np.full(len(keys), np.nan),
         used_elsewhere=np.isin(keys, neighbours.keys) & known,
         content=np.full(len(keys), -1, np.int32),
         matches={text: reader.matches.take(text, np.uint8) for text in reader.patterns},
@@ -151,11 +151,18 @@ def _note_paths(problems: ProblemLog, names: FileNames, walk: Walk) -> None:
         problems.add("unreadable_directory", place, f"is passed over: {reason}")
 
 
-def _recall_missing(meta: int, rows: Rows, known: Mapping[str, float]) -> Floats:
-    since = np.full(len(rows), np.nan)
-    subset = np.flatnonzero(rows.missing())
-    since[subset] = [known.get(text, np.nan) for text in read_ids(meta, rows.offset, subset)]
-    return since
+def _recall(meta: int, rows: Rows, memory: Memory) -> Rows:
+    """The rows with what is remembered of them: since when their file is missing, until when they are held."""
+    since, until = rows.missing_since.copy(), rows.held_until.copy()
+    missing = np.flatnonzero(rows.missing())
+    since[missing] = [memory.missing_since.get(text, np.nan) for text in read_ids(meta, rows.offset, missing)]
+    times = [timestamp for _, timestamp in memory.restored.values()]
+    known = np.isin(rows.timestamp, [timestamp for timestamp in times if timestamp is not None])
+    unknown = np.isnan(rows.timestamp) & (None in times)
+    restored = np.flatnonzero(known | unknown)
+    ids = read_ids(meta, rows.offset, restored)
+    until[restored] = [memory.restored.get(text, (np.nan, None))[0] for text in ids]
+    return replace(rows, missing_since=since, held_until=until)
 
 
 def _why_orphans_undecidable(rows: Rows, strays: Strays, neighbours: NeighbourNames) -> str | None:

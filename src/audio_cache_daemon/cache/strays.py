@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from audio_cache_daemon.cache.walk import Walk
+from audio_cache_daemon.cache.walk import Walk, is_plain_file
 from audio_cache_daemon.formats import is_leftover_name, is_written_name
 from audio_cache_daemon.model import Ints, StrayKind, Strays
 from audio_cache_daemon.paths import Folder, Folders, file_key
@@ -65,7 +64,7 @@ def _look_at(folder: Folder, descriptor: int, name: str, found: _Found) -> None:
         status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
     except FileNotFoundError:
         return
-    if stat.S_ISREG(status.st_mode):
+    if is_plain_file(status):
         found.path.append("/".join((*folder.parts, name)))
         found.kind.append(kind)
         found.root.append(folder.root)

@@ -21,10 +21,13 @@ FILE = np.dtype(
         ("inode", np.int64),
         ("mtime_ns", np.int64),
         ("folder", np.int32),
-        ("regular", np.bool_),
+        ("plain", np.bool_),
     ]
 )
-"""What is known of a file: `key` names it (paths.file_key), `folder` is the number of its directory in the walk."""
+"""What is known of a file: `key` names it (paths.file_key), `folder` is the number of its directory in the walk.
+
+One that isn't `plain` has no numbers.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,11 @@ class Walk:
         places[places == len(self.files)] = 0
         there = self.files["key"][places] == keys if len(self.files) else np.zeros(len(keys), np.bool_)
         return places, there
+
+
+def is_plain_file(status: os.stat_result) -> bool:
+    """Whether it is a regular file whose numbers fit a column: a file system can keep times 300 years from now."""
+    return stat.S_ISREG(status.st_mode) and abs(status.st_mtime_ns) < 2**63 and status.st_ino < 2**63
 
 
 def walk_roots(folders: Folders) -> Walk:
@@ -95,8 +103,10 @@ def _look_at_files(
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
-                regular = stat.S_ISREG(status.st_mode)
                 key = file_key(folder, name)
-                yield key, status.st_size, status.st_ino, status.st_mtime_ns, number, regular
+                if is_plain_file(status):
+                    yield key, status.st_size, status.st_ino, status.st_mtime_ns, number, True
+                else:
+                    yield key, 0, 0, 0, number, False
             elif name != STATE_DIRECTORY and entry.is_dir(follow_symlinks=False):
                 pending.append(folder.child(name))

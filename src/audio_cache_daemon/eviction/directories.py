@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.model import STATE_DIRECTORY
@@ -14,31 +16,51 @@ def make_state_directory(parent: Path, *below: str) -> Path:
 
     So that what root did by hand doesn't lock out the service, nor the service a colleague of its group.
     """
-    model = parent.stat()
     path = parent
-    for part in (STATE_DIRECTORY, *below):
-        path = path / part
-        try:
-            path.mkdir()
-        except FileExistsError:
-            if path.is_symlink() or not path.is_dir():
-                raise MaintenanceError(f"{path} is in the way: it is no directory of ours; move it elsewhere") from None
-            continue
-        except OSError as error:
-            raise MaintenanceError(f"{path} can't be made: {error.strerror}; nothing was changed") from None
-        own_like(path, model)
-        path.chmod(model.st_mode & 0o7777)
+    try:
+        model = parent.stat()
+        for part in (STATE_DIRECTORY, *below):
+            path = path / part
+            _make_directory(path, model)
+    except OSError as error:
+        raise MaintenanceError(f"{path} can't be made: {error.strerror}; nothing was changed") from None
     return path
 
 
-def own_like(path: Path, model: os.stat_result) -> None:
-    """Give a new file or directory of ours the owner and group of a model, as far as we may."""
+def _make_directory(path: Path, model: os.stat_result) -> None:
+    try:
+        path.mkdir()
+    except FileExistsError:
+        if path.is_symlink() or not path.is_dir():
+            raise MaintenanceError(f"{path} is in the way: it is no directory of ours; move it elsewhere") from None
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        own_like(descriptor, model, model.st_mode & 0o7777)
+    finally:
+        os.close(descriptor)
+    sync_directory(path.parent)
+
+
+def own_like(descriptor: int, model: os.stat_result, mode: int) -> None:
+    """Give an open file or directory of ours the owner and group of a model, as far as we may, and a mode."""
     for owner in (model.st_uid, -1):
         try:
-            os.chown(path, owner, model.st_gid, follow_symlinks=False)
+            os.fchown(descriptor, owner, model.st_gid)
         except PermissionError:
             continue
-        return
+        break
+    # What another one of the group made has the right mode already, and is not ours to change.
+    with suppress(PermissionError):
+        os.fchmod(descriptor, mode)
+
+
+def create_file(path: Path) -> BinaryIO:
+    """A new file of ours, open for writing: who may read and write its directory may do so with the file."""
+    file = path.open("xb")
+    model = path.parent.stat()
+    own_like(file.fileno(), model, model.st_mode & 0o666)
+    return file
 
 
 def sync_directory(path: Path) -> None:
@@ -53,10 +75,10 @@ def sync_directory(path: Path) -> None:
 def write_durably(path: Path, content: bytes) -> None:
     """Replace a file of ours at once: after a crash it has its old content or the new, never a part."""
     temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
+    temporary.unlink(missing_ok=True)
+    with create_file(temporary) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    own_like(temporary, path.parent.stat())
     temporary.replace(path)
     sync_directory(path.parent)

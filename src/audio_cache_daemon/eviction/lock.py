@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from audio_cache_daemon.errors import CacheLockedError, MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, own_like
@@ -27,10 +27,13 @@ def cache_lock(location: CacheLocation, wait: float = 0.0) -> Iterator[None]:
     except OSError as error:
         raise MaintenanceError(f"{path} can't be opened: {error.strerror}; nothing was changed") from None
     try:
-        own_like(path, location.path.stat())
+        model = location.path.stat()
+        own_like(descriptor, model, model.st_mode & 0o666)
         _acquire(descriptor, location, wait)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        # Who holds it is only said to help: a full disk mustn't keep us from making room.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -1,26 +1,30 @@
 """What a run evicts, written down before it happens: enough to finish the run after a crash, and to bring it back.
 
 A run has a directory `trash/<run>` in the cache's state directory with the manifest, the evicted rows as they
-were (`rows.jsonl`) and their vectors, in the order of the manifest. The files go to `trash/<run>` in the state
+were (`rows.jsonl`) and their vectors, in the order of the manifest; until the index was exchanged, it is `saved` in
+the directory of the rewrite, and counts for nothing. The files go to `trash/<run>` in the state
 directory of their own audio root, so that a move never copies.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import msgspec
 import numpy as np
 
+from audio_cache_daemon.eviction.directories import create_file, write_durably
 from audio_cache_daemon.eviction.ranges import copy_ranges, write_all
 from audio_cache_daemon.formats import array_header, read_lines
 from audio_cache_daemon.model import Ints, Inventory
 
 MANIFEST_NAME = "manifest.jsonl"
 ROWS_NAME = "rows.jsonl"
+NOTE_NAME = "run.json"
 
 
 class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,10 +45,33 @@ class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     stray: int = -1
 
 
+class RunNote(msgspec.Struct, frozen=True):
+    """What is common to the entries of a run: when it was (seconds since the epoch), and its audio roots, as bytes."""
+
+    version: Literal[1]
+    run: str
+    time: float
+    roots: tuple[bytes, ...]
+
+
+def save_note(directory: Path, note: RunNote) -> None:
+    """Write the note of a run into its directory, flushed."""
+    write_durably(directory / NOTE_NAME, msgspec.json.encode(note))
+
+
+def read_note(directory: Path) -> RunNote:
+    """The note of a run; OSError or ValueError when it can't be read."""
+    return msgspec.json.decode((directory / NOTE_NAME).read_bytes(), type=RunNote)
+
+
 def append_entry(file: BinaryIO, entry: ManifestEntry) -> None:
     """Write one entry."""
-    file.write(msgspec.json.encode(entry))
-    file.write(b"\n")
+    try:
+        line = msgspec.json.encode(entry)
+    except UnicodeEncodeError:
+        # A byte of a file name that is no UTF-8: Python's own library has an escape for it, and reads it back.
+        line = json.dumps(msgspec.to_builtins(entry)).encode()
+    file.write(line + b"\n")
 
 
 def read_manifest(path: Path) -> Iterator[ManifestEntry]:
@@ -52,14 +79,18 @@ def read_manifest(path: Path) -> Iterator[ManifestEntry]:
     decoder = msgspec.json.Decoder(ManifestEntry)
     with path.open("rb") as file:
         for line in file:
-            if line.endswith(b"\n"):
+            if not line.endswith(b"\n"):
+                return
+            try:
                 yield decoder.decode(line)
+            except msgspec.DecodeError:
+                yield msgspec.convert(json.loads(line), ManifestEntry)
 
 
 def save_rows(inventory: Inventory, rows: Ints, directory: Path) -> None:
     """Copy the bytes of rows (ascending) and their vectors into the run's directory, flushed."""
     cache, index = inventory.location.path, inventory.index
-    with (cache / "meta.jsonl").open("rb", buffering=0) as meta, (directory / ROWS_NAME).open("wb") as target:
+    with (cache / "meta.jsonl").open("rb", buffering=0) as meta, create_file(directory / ROWS_NAME) as target:
         target.writelines(read_lines(meta.fileno(), inventory.rows.offset, rows))
         target.flush()
         os.fsync(target.fileno())
@@ -67,7 +98,7 @@ def save_rows(inventory: Inventory, rows: Ints, directory: Path) -> None:
         if info.rows != len(inventory.rows):
             continue
         starts = info.data_offset + rows * info.row_bytes
-        with (cache / name).open("rb", buffering=0) as source, (directory / name).open("wb", buffering=0) as target:
+        with (cache / name).open("rb", buffering=0) as source, create_file(directory / name) as target:
             write_all(target.fileno(), array_header(info, len(rows)))
             copy_ranges(source.fileno(), target.fileno(), np.ascontiguousarray(starts), starts + info.row_bytes)
             os.fsync(target.fileno())

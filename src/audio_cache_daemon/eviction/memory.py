@@ -14,12 +14,13 @@ from audio_cache_daemon.model import CacheLocation, Memory, Plan
 from audio_cache_daemon.state import AUDIT_HEAD_NAME, encode_memory, memory_path
 
 
-def remember(plan: Plan) -> Memory:
-    """The memory of a run that carries out this plan; to be called while the index is as it was scanned."""
+def remember(plan: Plan, previous: Memory | None) -> Memory:
+    """The memory of a run that carries out this plan; to be called while the index is as it was scanned.
+
+    It holds all missing files, those of rows that go too: should one stay, it is still known since when.
+    """
     inventory = plan.inventory
-    stays = inventory.rows.missing()
-    stays[plan.rows.subject] = False
-    subset = np.flatnonzero(stays)
+    subset = np.flatnonzero(inventory.rows.missing())
     descriptor = os.open(inventory.location.path / META_NAME, os.O_RDONLY | os.O_CLOEXEC)
     try:
         ids = read_ids(descriptor, inventory.rows.offset, subset)
@@ -32,7 +33,9 @@ def remember(plan: Plan) -> Memory:
         if root.device is not None and root.inode is not None
     }
     rows = len(inventory.rows) - len(plan.rows)
-    return Memory(plan.now, rows, roots, dict(zip(ids, since.tolist(), strict=True)))
+    held = previous.restored.items() if previous is not None else ()
+    restored = {row: (until, timestamp) for row, (until, timestamp) in held if until > plan.now}
+    return Memory(plan.now, rows, roots, dict(zip(ids, since.tolist(), strict=True)), restored)
 
 
 def save_memory(location: CacheLocation, memory: Memory) -> None:

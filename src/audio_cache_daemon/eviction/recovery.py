@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
+from dataclasses import dataclass
 
 from audio_cache_daemon.eviction.execute import take_files_away
-from audio_cache_daemon.eviction.execution import TRASH, Execution
-from audio_cache_daemon.eviction.rewrite import read_journal, recover_rewrite
-from audio_cache_daemon.model import CacheLocation
+from audio_cache_daemon.eviction.rewrite import finish_rewrite, read_journal, recover_rewrite
+from audio_cache_daemon.model import CacheLocation, Outcome, OutcomeKind
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What was put right, in words; `kept` are the evictions of the interrupted run whose file had to stay."""
+
+    message: str
+    kept: tuple[Outcome, ...] = ()
 
 
 def interrupted_run(location: CacheLocation) -> str | None:
@@ -16,14 +23,16 @@ def interrupted_run(location: CacheLocation) -> str | None:
     return journal.run if journal is not None else None
 
 
-def recover(location: CacheLocation) -> str | None:
-    """Put right what an interrupted run left; what was done, in words, or None when there was nothing to do."""
+def recover(location: CacheLocation) -> Recovery | None:
+    """Put right what an interrupted run left; None when there was nothing to do. Harmless to repeat."""
     journal = read_journal(location)
     if journal is None:
+        finish_rewrite(location)
         return None
     if not recover_rewrite(location, journal):
-        # What the run wrote down is of removals that never happened.
-        shutil.rmtree(location.state_directory / TRASH / journal.run, ignore_errors=True)
-        return f"run {journal.run} was interrupted before it changed anything, and was undone"
-    files = sum(1 for _ in take_files_away(location, Execution(journal.run, journal.to_trash)))
-    return f"run {journal.run} was interrupted, and was completed ({files} evictions)"
+        finish_rewrite(location)
+        return Recovery(f"run {journal.run} was interrupted before it changed anything, and was undone")
+    outcomes = list(take_files_away(location, journal))
+    kept = tuple(outcome for outcome in outcomes if outcome.kind in {OutcomeKind.CHANGED, OutcomeKind.FAILED})
+    message = f"run {journal.run} was interrupted, and was completed ({len(outcomes) - len(kept)} evictions)"
+    return Recovery(message, kept)

@@ -29,9 +29,11 @@ def look_again(directory: int, name: str, expected: FileIdentity) -> OutcomeKind
 def take_away(directory: int, name: str, expected: FileIdentity, trash: tuple[int, str] | None) -> OutcomeKind:
     """Remove a file of a directory, if it is still the expected one: to a name in the trash, or for good.
 
-    OSError when the system refuses.
+    One that is in the trash already was evicted by an earlier try. OSError when the system refuses.
     """
     changed = look_again(directory, name, expected)
+    if changed == OutcomeKind.GONE and trash is not None and look_again(trash[0], trash[1], expected) is None:
+        return OutcomeKind.EVICTED
     if changed is not None:
         return changed
     try:
@@ -42,6 +44,26 @@ def take_away(directory: int, name: str, expected: FileIdentity, trash: tuple[in
     except FileNotFoundError:
         return OutcomeKind.GONE
     return OutcomeKind.EVICTED
+
+
+def remove_for_good(directory: int, name: str) -> bool:
+    """Remove a file of ours from a directory of ours; whether it was there. OSError when the system refuses."""
+    try:
+        os.unlink(name, dir_fd=directory)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def check_removable(directory: int, name: str) -> None:
+    """PermissionError when this user can't remove a file from a directory."""
+    if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True):
+        raise PermissionError("no permission to remove files from this directory")
+    status, user = os.fstat(directory), os.geteuid()
+    if status.st_mode & stat.S_ISVTX and user not in {0, status.st_uid}:
+        owner = os.stat(name, dir_fd=directory, follow_symlinks=False).st_uid
+        if owner != user:
+            raise PermissionError("the directory is sticky, and the file another user's")
 
 
 def open_file(directory: int, name: str) -> BinaryIO:

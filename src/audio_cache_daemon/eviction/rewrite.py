@@ -3,13 +3,16 @@
 New files are made beside the old and flushed, a journal says what is about to happen, each old file is compared
 once more with what was read, then old and new are exchanged, against the writer's order of writing. From then
 on the new index counts; the old files stay under our names until the run is through. A journal that is found
-later tells how far it came.
+later tells how far it came; what lies in our directory without a journal counts for nothing.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,96 +21,129 @@ import numpy as np
 
 from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory, write_durably
-from audio_cache_daemon.eviction.exchange import exchange
+from audio_cache_daemon.eviction.exchange import exchange, settle
 from audio_cache_daemon.eviction.execution import Execution
+from audio_cache_daemon.eviction.manifest import ROWS_NAME
 from audio_cache_daemon.eviction.ranges import copy_ranges, kept_ranges, write_all
-from audio_cache_daemon.formats import ARRAY_NAMES, META_NAME, array_header, identify
-from audio_cache_daemon.model import ArrayInfo, Bools, CacheLocation, FileIdentity, Inventory
+from audio_cache_daemon.formats import ARRAY_NAMES, META_NAME, array_header, identify, read_array_info
+from audio_cache_daemon.model import ArrayInfo, Bools, CacheLocation, FileIdentity, Ints, Inventory
 
-_DIRECTORY = "rewrite"
+REWRITE = "rewrite"
+"""Our directory, in the cache's state directory, for a run that isn't through."""
+
 _JOURNAL = "journal.json"
 _EXCHANGE_ORDER = (*reversed(ARRAY_NAMES), META_NAME)
 
 
 class FileExchange(msgspec.Struct, frozen=True):
-    """One file of the index: what it was, and what is to take its place."""
+    """One file of the index: what it was, what is to take its place, and whether the old one is kept for good."""
 
     name: str
     old: FileIdentity
     new: FileIdentity
+    keep_old: bool
 
 
 class Journal(msgspec.Struct, frozen=True):
-    """A rewrite in progress: of which run, whether its files go to the trash, and in which order all is exchanged."""
+    """A run that changes the cache: whether its files go to the trash, and in which order the index is exchanged.
+
+    `roots` are the audio roots that its manifest counts, as bytes: a path need not be text.
+    """
 
     version: Literal[1]
     run: str
     to_trash: bool
+    roots: tuple[bytes, ...]
     files: tuple[FileExchange, ...]
 
 
-def rewrite_index(inventory: Inventory, kept: Bools, execution: Execution) -> None:
-    """Drop the rows that aren't `kept` from `meta.jsonl` and all arrays.
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """Rows that come back: numbers of rows saved in `directory`, and the byte offsets of all that are saved there."""
 
-    InconsistentIndexError when the index changed since it was read; MaintenanceError, with the reason, when the
-    new files can't be made. Either way nothing was changed. `finish_rewrite` lets go of the old files.
+    directory: Path
+    offset: Ints
+    rows: Ints
+
+
+def prepare_rewrite(inventory: Inventory, kept: Bools, execution: Execution, added: Addition | None = None) -> Journal:
+    """Make the index anew without the rows that aren't `kept` and with those `added`, beside the old, and journal it.
+
+    InconsistentIndexError when the index changed since it was read, MaintenanceError when the new files can't be
+    made such that the writer can write them, OSError as it comes.
     """
-    cache = inventory.location.path
-    directory = make_state_directory(cache, _DIRECTORY)
+    location = inventory.location
+    directory = make_state_directory(location.path, REWRITE)
+    names = () if kept.all() and added is None else _index_names(inventory)
+    files = tuple(_build(inventory, name, kept, added) for name in names)
+    roots = tuple(os.fsencode(root) for root in location.audio_roots)
+    journal = Journal(1, execution.run, execution.to_trash, roots, files)
+    write_durably(directory / _JOURNAL, msgspec.json.encode(journal))
+    if files:
+        _check_unchanged(inventory, files)
+    return journal
+
+
+def exchange_index(location: CacheLocation, journal: Journal) -> None:
+    """Let the new files take the place of the old; MaintenanceError when the system refuses, and nothing changed."""
+    directory = location.state_directory / REWRITE
+    done: list[FileExchange] = []
     try:
-        files = tuple(_build(inventory, name, kept, directory) for name in _index_names(inventory))
-        write_durably(directory / _JOURNAL, msgspec.json.encode(Journal(1, execution.run, execution.to_trash, files)))
+        for file in journal.files:
+            exchange(directory / file.name, location.path / file.name)
+            done.append(file)
     except OSError as error:
-        _clear(directory)
+        for file in reversed(done):
+            exchange(directory / file.name, location.path / file.name)
+        finish_rewrite(location)
         raise MaintenanceError(
-            f"{cache}: the new index can't be written: {error.strerror}; nothing was changed"
+            f"{location.path}: the new index can't take the place of the old: {error.strerror}; nothing was changed"
         ) from None
-    except BaseException:
-        _clear(directory)
-        raise
-    for file in files:
-        if _identity(cache / file.name) != file.old:
-            _clear(directory)
-            raise InconsistentIndexError(
-                f"{cache / file.name} changed while the new index was made; is the generator really stopped? "
-                "Nothing was changed"
-            )
-    _exchange_all(cache, directory, files)
-    _set_short_arrays_aside(inventory, directory, execution.run)
+    _settle_exchange(location, journal)
 
 
 def finish_rewrite(location: CacheLocation) -> None:
-    """Let go of the old index files and of the journal, when everything that the run had to do is done."""
-    directory = location.state_directory / _DIRECTORY
-    if directory.is_dir():
-        _clear(directory)
+    """Let go of the journal, of the old index files, and of whatever an interrupted run left without a journal.
+
+    The journal goes first: without it the rest counts for nothing.
+    """
+    directory = location.state_directory / REWRITE
+    with suppress(FileNotFoundError):
+        (directory / _JOURNAL).unlink()
+        sync_directory(directory)
+    with suppress(FileNotFoundError):
+        shutil.rmtree(directory)
 
 
 def recover_rewrite(location: CacheLocation, journal: Journal) -> bool:
-    """Put right what an interrupted rewrite left: whether it was completed, or else undone.
+    """Put right what an interrupted rewrite left: whether it was completed, or else has still to be undone.
 
     Forward when an exchange had begun, back when none had. InconsistentIndexError when files changed since, so
     that neither is safe.
     """
-    directory = location.state_directory / _DIRECTORY
-    exchanged = [_identity(location.path / file.name) == file.new for file in journal.files]
-    untouched = [_identity(location.path / file.name) == file.old for file in journal.files]
-    if not any(exchanged):
-        _clear(directory)
+    directory = location.state_directory / REWRITE
+    for file in journal.files:
+        settle(directory / file.name)
+    # Nobody but us writes in our directory: what lies there tells what was exchanged, whatever came afterwards.
+    pending = tuple(file for file in journal.files if _same(_identity(directory / file.name), file.new))
+    if journal.files and len(pending) == len(journal.files):
         return False
-    if not all(new or old for new, old in zip(exchanged, untouched, strict=True)):
-        raise InconsistentIndexError(
-            f"{location.path}: run {journal.run} was interrupted and the index changed since; {directory} holds the "
-            "other half of each file: compare them before anything else is done"
-        )
-    pending = tuple(file for file, done in zip(journal.files, exchanged, strict=True) if not done)
-    _exchange_all(location.path, directory, pending)
+    if pending:
+        for file in journal.files:
+            if not _same(_identity(location.path / file.name), file.old if file in pending else file.new):
+                raise InconsistentIndexError(
+                    f"{location.path}: run {journal.run} was interrupted and {file.name} changed since; {directory} "
+                    "holds the other half of each file: compare them before anything else is done"
+                )
+        for file in pending:
+            exchange(directory / file.name, location.path / file.name)
+    _settle_exchange(location, journal)
     return True
 
 
 def read_journal(location: CacheLocation) -> Journal | None:
     """The journal of a rewrite that was interrupted, if there is one; InconsistentIndexError if it can't be read."""
-    path = location.state_directory / _DIRECTORY / _JOURNAL
+    path = location.state_directory / REWRITE / _JOURNAL
     try:
         return msgspec.json.decode(path.read_bytes(), type=Journal)
     except FileNotFoundError:
@@ -122,45 +158,71 @@ def _index_names(inventory: Inventory) -> Iterator[str]:
     return (name for name in _EXCHANGE_ORDER if name == META_NAME or name in inventory.index.arrays)
 
 
-def _build(inventory: Inventory, name: str, kept: Bools, directory: Path) -> FileExchange:
+def _build(inventory: Inventory, name: str, kept: Bools, added: Addition | None) -> FileExchange:
     """Write one new file; the old one is only read."""
     info = inventory.index.arrays.get(name)
     old = info.identity if info is not None else inventory.index.identity
     source = os.open(inventory.location.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    new = inventory.location.state_directory / REWRITE / name
     try:
-        target = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        target = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             if info is None:
                 copy_ranges(source, target, *kept_ranges(inventory.rows.offset, kept))
+                _append_rows(target, added)
             else:
-                _build_array(source, target, info, kept)
+                _build_array(source, target, info, kept, added)
             copy_permissions(source, target, inventory.location.path / name)
             os.fsync(target)
-            return FileExchange(name, old, identify(os.fstat(target)))
+            is_short = info is not None and info.rows != len(kept)
+            return FileExchange(name, old, identify(os.fstat(target)), is_short)
         finally:
             os.close(target)
     finally:
         os.close(source)
 
 
-def _build_array(source: int, target: int, info: ArrayInfo, kept: Bools) -> None:
-    write_all(target, array_header(info, int(kept.sum())))
-    if info.rows == len(kept):
-        boundaries = info.data_offset + np.arange(len(kept) + 1, dtype=np.int64) * info.row_bytes
-        copy_ranges(source, target, *kept_ranges(boundaries, kept))
+def _append_rows(target: int, added: Addition | None) -> None:
+    if added is not None:
+        with (added.directory / ROWS_NAME).open("rb", buffering=0) as saved:
+            copy_ranges(saved.fileno(), target, added.offset[added.rows], added.offset[added.rows + 1])
+
+
+def _build_array(source: int, target: int, info: ArrayInfo, kept: Bools, added: Addition | None) -> None:
+    count, more = int(kept.sum()), 0 if added is None else len(added.rows)
+    write_all(target, array_header(info, count + more))
+    if info.rows != len(kept):
+        # Which rows a short array describes can't be told: zeros match nothing, another row's vector would mislead.
+        _write_zero_rows(target, info, count + more)
         return
-    # Which rows a short array describes can't be told: zeros match nothing, another row's vector would mislead.
+    boundaries = info.data_offset + np.arange(len(kept) + 1, dtype=np.int64) * info.row_bytes
+    copy_ranges(source, target, *kept_ranges(boundaries, kept))
+    if added is not None:
+        _append_vectors(target, info, added)
+
+
+def _append_vectors(target: int, info: ArrayInfo, added: Addition) -> None:
+    """The saved vectors of the rows that come back; zeros where they weren't saved, being none of these rows' own."""
+    try:
+        descriptor = os.open(added.directory / info.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        _write_zero_rows(target, info, len(added.rows))
+        return
+    try:
+        saved = read_array_info(info.name, descriptor)
+        if (saved.width, saved.dtype, saved.rows) != (info.width, info.dtype, len(added.offset) - 1):
+            raise InconsistentIndexError(f"{added.directory / info.name} doesn't fit the index; nothing was changed")
+        starts = saved.data_offset + added.rows * saved.row_bytes
+        copy_ranges(descriptor, target, starts, starts + saved.row_bytes)
+    finally:
+        os.close(descriptor)
+
+
+def _write_zero_rows(target: int, info: ArrayInfo, count: int) -> None:
     rows_at_once = max(1, 2**20 // max(1, info.row_bytes))
     zeros = bytes(rows_at_once * info.row_bytes)
-    for first in range(0, int(kept.sum()), rows_at_once):
-        write_all(target, zeros[: (int(kept.sum()) - first) * info.row_bytes])
-
-
-def _set_short_arrays_aside(inventory: Inventory, directory: Path, run: str) -> None:
-    """Keep what could not be matched to rows, since nobody asked for its removal."""
-    for name, info in inventory.index.arrays.items():
-        if info.rows != len(inventory.rows):
-            (directory / name).rename(inventory.location.state_directory / f"{Path(name).stem}-{run}.npy")
+    for first in range(0, count, rows_at_once):
+        write_all(target, zeros[: (count - first) * info.row_bytes])
 
 
 def copy_permissions(source: int, target: int, path: Path) -> None:
@@ -186,15 +248,40 @@ def copy_permissions(source: int, target: int, path: Path) -> None:
     for name in os.listxattr(source):
         if name.startswith(("user.", "system.posix_acl")):
             os.setxattr(target, name, os.getxattr(source, name))
+    for name in set(os.listxattr(target)) - set(os.listxattr(source)):
+        if name.startswith("system.posix_acl"):
+            # Inherited from our directory; the old file has none.
+            os.removexattr(target, name)
+            os.fchmod(target, old.st_mode & 0o7777)
     # The time tells when the generator last wrote, and so whether it may be running; that is not changed by us.
     os.utime(target, ns=(old.st_atime_ns, old.st_mtime_ns))
 
 
-def _exchange_all(cache: Path, directory: Path, files: tuple[FileExchange, ...]) -> None:
-    for file in files:
-        exchange(directory / file.name, cache / file.name)
-    sync_directory(cache)
+def _check_unchanged(inventory: Inventory, files: tuple[FileExchange, ...]) -> None:
+    known = {file.name: file.old for file in files}
+    for name in _EXCHANGE_ORDER:
+        if _identity(inventory.location.path / name) != known.get(name):
+            raise InconsistentIndexError(
+                f"{inventory.location.path / name} changed while the new index was made; is the generator really "
+                "stopped? Nothing was changed"
+            )
+
+
+def _settle_exchange(location: CacheLocation, journal: Journal) -> None:
+    """Make the exchange survive a crash, and keep what could not be matched to rows: nobody asked for its removal."""
+    directory = location.state_directory / REWRITE
+    for file in journal.files:
+        if file.keep_old and (directory / file.name).exists():
+            kept_name = f"{Path(file.name).stem}-{journal.run}.npy"
+            (directory / file.name).rename(location.state_directory / kept_name)
+    sync_directory(location.path)
     sync_directory(directory)
+    sync_directory(location.state_directory)
+
+
+def _same(found: FileIdentity | None, known: FileIdentity) -> bool:
+    """Whether it is the same file, unchanged; device numbers needn't be the same after a restart."""
+    return found is not None and replace(found, device=known.device) == known
 
 
 def _identity(path: Path) -> FileIdentity | None:
@@ -202,11 +289,3 @@ def _identity(path: Path) -> FileIdentity | None:
         return identify(path.lstat())
     except FileNotFoundError:
         return None
-
-
-def _clear(directory: Path) -> None:
-    """Remove our files; the journal goes first, so that what is left without it counts for nothing."""
-    for name in (_JOURNAL, _JOURNAL + ".new", *_EXCHANGE_ORDER):
-        (directory / name).unlink(missing_ok=True)
-        if name == _JOURNAL:
-            sync_directory(directory)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -12,7 +11,7 @@ from typing import Self
 import numpy as np
 
 from audio_cache_daemon.eviction.manifest import ManifestEntry
-from audio_cache_daemon.eviction.removal import look_again, open_file, same_bytes
+from audio_cache_daemon.eviction.removal import check_removable, look_again, open_file, same_bytes
 from audio_cache_daemon.formats import stray_id
 from audio_cache_daemon.model import FileIdentity, ItemState, Outcome, OutcomeKind, Plan
 from audio_cache_daemon.paths import Folder, Folders, PathResolver
@@ -20,17 +19,20 @@ from audio_cache_daemon.readback import ReadRow, RowReader
 
 
 class SecondLook:
-    """Tells for each eviction of a plan whether it still stands. A context manager: it closes what it opened."""
+    """Tells for each eviction of a plan whether it still stands. A context manager: it closes what it opened.
 
-    def __init__(self, plan: Plan) -> None:
+    `closed` are the roots from which no file can be removed, and why.
+    """
+
+    def __init__(self, plan: Plan, closed: Mapping[int, str]) -> None:
         self._plan = plan
+        self._closed = closed
         self._rows = plan.inventory.rows
         self._resolver = PathResolver(plan.inventory.location)
         self._reader = RowReader(plan.inventory)
         self._folders = Folders(plan.inventory.location)
         self._namings = np.bincount(self._rows.file[self._rows.file >= 0])
         self._stood: Counter[int] = Counter()
-        self._checked_folder: Folder | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -58,16 +60,20 @@ class SecondLook:
         expected = FileIdentity(
             0, int(self._rows.inode[number]), int(self._rows.size[number]), int(self._rows.mtime_ns[number])
         )
+        goes = False
         try:
             changed = self._look_at_file(folder, name, expected, there=self._rows.state[number] == ItemState.OK)
             if changed is None and keeper is not None and not self._equals_keeper(folder, name, keeper):
                 changed = OutcomeKind.CHANGED
+            if changed != OutcomeKind.CHANGED:
+                goes = self._file_goes(number)
+            if changed is None and goes:
+                self._check_removable(folder.root, folder.parts, name)
         except OSError as error:
             return Outcome(OutcomeKind.FAILED, read.id, number, None, error=f"{read.path}: {error.strerror or error}")
         if changed == OutcomeKind.CHANGED:
             return Outcome(OutcomeKind.CHANGED, read.id, number, None)
-        was_there = self._rows.state[number] == ItemState.OK
-        file = "/".join((*folder.parts, name)) if was_there and self._file_goes(number) else ""
+        file = "/".join((*folder.parts, name)) if goes else ""
         trash_name = f"{number}{name[-4:]}"
         return ManifestEntry(
             read.id, folder.root, file, trash_name, expected.size, expected.inode, expected.mtime_ns, row=number
@@ -76,20 +82,16 @@ class SecondLook:
     def _look_at_file(self, folder: Folder, name: str, expected: FileIdentity, *, there: bool) -> OutcomeKind | None:
         """None: it is there as expected, GONE: it isn't there, CHANGED: it is not what was planned for."""
         try:
-            descriptor = self._writable(folder)
+            descriptor = self._folders.descriptor(folder.root, folder.parts)
         except FileNotFoundError:
             return OutcomeKind.GONE
         found = look_again(descriptor, name, expected)
         return found if there or found == OutcomeKind.GONE else OutcomeKind.CHANGED
 
-    def _writable(self, folder: Folder) -> int:
-        """A descriptor of a directory from which files can be removed; PermissionError if they can't be."""
-        descriptor = self._folders.descriptor(folder.root, folder.parts)
-        if folder is not self._checked_folder:
-            if not os.access(".", os.W_OK | os.X_OK, dir_fd=descriptor, effective_ids=True):
-                raise PermissionError("no permission to remove files from this directory")
-            self._checked_folder = folder
-        return descriptor
+    def _check_removable(self, root: int, parts: tuple[str, ...], name: str) -> None:
+        if root in self._closed:
+            raise PermissionError(self._closed[root])
+        check_removable(self._folders.descriptor(root, parts), name)
 
     def _equals_keeper(self, folder: Folder, name: str, keeper: int) -> bool:
         kept = next(self._reader.read(np.array([keeper])))
@@ -102,7 +104,9 @@ class SecondLook:
             return same_bytes(one, stack.enter_context(open_file(kept_directory, kept_name)))
 
     def _file_goes(self, number: int) -> bool:
-        """Whether the file goes with this row: it is the last that names it, here and in other caches."""
+        """Whether a file goes with this row: it was there, and this is the last row that names it, anywhere."""
+        if self._rows.state[number] != ItemState.OK:
+            return False
         file = int(self._rows.file[number])
         self._stood[file] += 1
         if self._namings[file] == 1:
@@ -118,6 +122,8 @@ class SecondLook:
         expected = FileIdentity(0, int(strays.inode[number]), int(strays.size[number]), int(strays.mtime_ns[number]))
         try:
             changed = look_again(self._folders.descriptor(root, tuple(parts)), name, expected)
+            if changed is None:
+                self._check_removable(root, tuple(parts), name)
         except FileNotFoundError:
             changed = OutcomeKind.GONE
         except OSError as error:

@@ -10,6 +10,7 @@ from audio_cache_daemon.model import Inventory, Plan, PlanRule, Truth
 from audio_cache_daemon.retention.plan import describe_rules, plan_evictions
 from audio_cache_daemon.retention.policy import Policy
 from audio_cache_daemon.retention.protection import (
+    RESTORED,
     judge_protection,
     judge_stray_protection,
     protect_rows,
@@ -47,13 +48,15 @@ def explain_row(inventory: Inventory, policy: Policy, now: float, row: int) -> E
     """The explanation of a row; it agrees with the plan, being made of the same verdicts."""
     plan = plan_evictions(inventory, policy, now)
     protected, _ = protect_rows(inventory.rows, policy.protect, now)
+    held = ((RESTORED, Truth.TRUE),) if inventory.rows.held_until[row] > now else ()
     nothing = np.zeros(len(inventory.strays), np.bool_)
     verdicts = judge_rules(inventory, policy.rules, (protected >= 0, nothing), now)
     described = describe_rules(policy)
     return Explanation(
         plan=plan,
         decided=bool(inventory.rows.decided()[row]),
-        protections=tuple(
+        protections=held
+        + tuple(
             (protection.name, truth)
             for protection in policy.protect
             if (truth := Truth(judge_protection(inventory.rows, protection.criterion, now)[row])) != Truth.FALSE

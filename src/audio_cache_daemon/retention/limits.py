@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from audio_cache_daemon.model import Bools, Ints, Inventory, Refusal
+from audio_cache_daemon.model import Bools, Ints, Inventory, Plan, Refusal
 from audio_cache_daemon.retention.bytes_freed import count_namings, freed_file_bytes
-from audio_cache_daemon.retention.policy import Limits
+from audio_cache_daemon.retention.policy import Limits, TrashLimits
 from audio_cache_daemon.units import format_size
 
 PERCENT_FROM = 20
@@ -66,6 +66,23 @@ class RunLimits:
 
     def _freed(self, order: Ints, before: Bools) -> Ints:
         return freed_file_bytes(self._inventory.rows, order, before)
+
+
+def planned_bytes(plan: Plan) -> int:
+    """Bytes of the files that a plan takes."""
+    return int(plan.rows.bytes.sum() + plan.strays.bytes.sum())
+
+
+def refuse_what_trash_cannot_hold(plan: Plan, trash: TrashLimits) -> tuple[Refusal, ...]:
+    """A run larger than the whole trash could not be undone, and is not destroyed in silence."""
+    size = planned_bytes(plan)
+    if not trash.keep or trash.max_size is None or size <= trash.max_size:
+        return ()
+    message = (
+        f"the plan takes {format_size(size)}, more than the {format_size(trash.max_size)} that the trash may hold; "
+        "raise trash.max_size, or set trash.keep: 0 to remove for good"
+    )
+    return (Refusal("trash_size", message),)
 
 
 def _cut(order: Ints, over_items: Bools, over_percent: Bools) -> tuple[Ints, str | None]:

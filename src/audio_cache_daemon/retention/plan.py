@@ -14,7 +14,7 @@ from audio_cache_daemon.retention.bytes_freed import freed_file_bytes
 from audio_cache_daemon.retention.judgement import Judgement
 from audio_cache_daemon.retention.limits import RunLimits
 from audio_cache_daemon.retention.policy import Dedupe, Everything, InState, Limits, MaxAge, Pattern, Policy, Rule
-from audio_cache_daemon.retention.protection import protect_rows, protect_strays
+from audio_cache_daemon.retention.protection import RESTORED, protect_rows, protect_strays
 from audio_cache_daemon.retention.rules import judge_rules
 
 _NONE: Ints = np.empty(0, np.int64)
@@ -44,7 +44,7 @@ def plan_evictions(inventory: Inventory, policy: Policy, now: float, *, enforce_
         inventory=inventory,
         now=now,
         rules=describe_rules(policy),
-        protections=tuple(protection.name for protection in policy.protect),
+        protections=(*(protection.name for protection in policy.protect), RESTORED),
         rows=rows.evictions(lambda subject: freed_file_bytes(inventory.rows, subject, everything)),
         strays=strays.evictions(lambda subject: inventory.strays.size[subject]),
         protected=protected,

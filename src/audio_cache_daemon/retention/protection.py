@@ -22,15 +22,23 @@ from audio_cache_daemon.retention.policy import (
     YoungerThan,
 )
 
+RESTORED = "restored"
+"""The name of the protection that holds what was brought back from the trash."""
+
 
 def protect_rows(rows: Rows, protections: tuple[Protection, ...], now: float) -> tuple[NDArray[np.int16], Bools]:
-    """For each row the number of the first protection that holds it, or -1; and whether any was undecidable."""
+    """For each row the number of the first protection that holds it, or -1; and whether any was undecidable.
+
+    What was restored is held for a while, after all protections: its number is theirs plus one.
+    """
     protected = np.full(len(rows), -1, np.int16)
     undecided = np.zeros(len(rows), np.bool_)
     for number, protection in enumerate(protections):
         truth = judge_protection(rows, protection.criterion, now)
         protected[(protected < 0) & (truth != Truth.FALSE) & rows.items()] = number
         undecided |= truth == Truth.UNDECIDABLE
+    held = (rows.held_until > now) & rows.items()
+    protected[(protected < 0) & held] = len(protections)
     return protected, undecided
 
 

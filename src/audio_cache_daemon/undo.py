@@ -1,0 +1,104 @@
+"""The trash from a person's side: items brought back, or removed for good; under the lock, and audited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+
+from audio_cache_daemon.cache.vectors import check_alignment
+from audio_cache_daemon.errors import ConfigError, MaintenanceError
+from audio_cache_daemon.eviction.execution import Execution
+from audio_cache_daemon.eviction.lock import cache_lock
+from audio_cache_daemon.eviction.memory import save_audit_head, save_memory
+from audio_cache_daemon.eviction.recovery import recover
+from audio_cache_daemon.eviction.restore import Restored, TrashedItem, choose_items, read_items, restore_items
+from audio_cache_daemon.eviction.trash import TrashedRun, empty_run
+from audio_cache_daemon.formats import creation_times, decode_row, row_id
+from audio_cache_daemon.maintenance import RunRequest, Target, observe
+from audio_cache_daemon.model import Inventory, Memory
+from audio_cache_daemon.reporting.audit import AuditContext, AuditLog
+from audio_cache_daemon.reporting.audit_record import AuditItem
+from audio_cache_daemon.state import load_memory
+
+
+def restore_from_trash(
+    target: Target, request: RunRequest, run: str, wanted: Collection[str], clock: Callable[[], float]
+) -> list[Restored]:
+    """Bring items of a run back, all or those of the ids, paths or file names in `wanted`.
+
+    For as long as the trash would have kept them, no policy takes them again. MaintenanceError when the generator
+    may be running, or the index can't take them.
+    """
+    location = target.settings.location
+    if target.settings.writer.mode == "live":
+        raise ConfigError(
+            f"{location.path}: rows can't be added under a running generator; stop it and say --writer-stopped"
+        )
+    with _locked_log(target, request, clock) as log:
+        memory = load_memory(location)
+        inventory = observe(target, memory)
+        check_alignment(inventory)
+        items = choose_items(read_items(inventory, run), wanted)
+        if not items:
+            raise ConfigError(f"run {run} has no such items in the trash of {location.path}")
+        for item in items:
+            log.append("restored", item=_as_audit_item(item), detail={"from": run})
+        log.flush()
+        results = restore_items(inventory, run, items, Execution(request.run, to_trash=False))
+        for result in results:
+            if result.problem is not None:
+                log.append("failed", item=_as_audit_item(result.item), error=result.problem)
+        back = [result.item for result in results if result.problem is None]
+        until = request.now + target.settings.policy.trash.keep
+        save_memory(location, _remember_restored(memory, inventory, back, until))
+    return results
+
+
+def empty_trash(target: Target, request: RunRequest, runs: Sequence[TrashedRun], clock: Callable[[], float]) -> None:
+    """Remove runs from the trash for good."""
+    with _locked_log(target, request, clock) as log:
+        for run in runs:
+            log.append("trash_emptied", detail={"run": run.run, "items": run.items, "bytes": run.bytes})
+            log.flush()
+            empty_run(target.settings.location, run.run)
+
+
+@contextmanager
+def _locked_log(target: Target, request: RunRequest, clock: Callable[[], float]) -> Iterator[AuditLog]:
+    """The audit log of a cache, its lock held, and what an interrupted run left put right."""
+    location = target.settings.location
+    with cache_lock(location, request.wait):
+        context = AuditContext(request.run, location.name, request.trigger, request.actor, None, target.config or None)
+        with AuditLog.open(target.audit_path, prompts=target.prompts, clock=clock).bound(context) as log:
+            recover(location)
+            try:
+                yield log
+            except MaintenanceError as error:
+                log.append("failed", error=str(error))
+                raise
+            finally:
+                log.flush()
+                save_audit_head(location, log.head.seq, log.head.hash)
+
+
+def _as_audit_item(item: TrashedItem) -> AuditItem:
+    row, _ = decode_row(item.line) if item.line else (None, [])
+    prompt = row.prompt if row is not None else None
+    return AuditItem(id=item.entry.id, path=item.path, prompt=prompt, bytes=item.entry.size)
+
+
+def _remember_restored(
+    memory: Memory | None, inventory: Inventory, items: Sequence[TrashedItem], until: float
+) -> Memory:
+    before = memory if memory is not None else Memory(0.0, 0, {}, {})
+    restored = dict(before.restored)
+    for item in items:
+        row, _ = decode_row(item.line) if item.line else (None, [])
+        if row is not None:
+            created = float(creation_times([row])[0])
+            restored[row_id(item.line, 0)] = (until, None if np.isnan(created) else created)
+    rows = len(inventory.rows) + sum(1 for item in items if item.line)
+    return replace(before, rows=rows, restored=restored)
