@@ -17,7 +17,7 @@ def start_beside(work: Callable[[], T]) -> Callable[[], T]:
     For work that only reads, and whose result is small beside the effort. In a process of several threads, which
     must not fork, and when the child fails, the work is done by the call itself.
     """
-    if threading.active_count() > 1:
+    if _count_threads() > 1:
         return work
     reading, writing = os.pipe()
     child = os.fork()
@@ -35,6 +35,14 @@ def start_beside(work: Callable[[], T]) -> Callable[[], T]:
         return result
 
     return finish
+
+
+def _count_threads() -> int:
+    """Threads of this process, those of libraries included."""
+    try:
+        return len(os.listdir("/proc/self/task"))  # noqa: PTH208 -- only their number is wanted
+    except OSError:
+        return threading.active_count()
 
 
 def _work_in_child(work: Callable[[], object], writing: int) -> None:
