@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("rows", type=int)
     arguments = parser.parse_args()
-    now = time.time()  # noqa: TID251 - the clock of a program, as in cli
+    now = time.time()
     if not _is_fresh(arguments.directory, arguments.rows, now):
         _prepare(arguments.directory, arguments.rows, now)
 

@@ -10,11 +10,11 @@ import pytest
 
 SCRIPT = """
 import os
-from audio_cache_daemon.cache.beside import start_beside
+from audio_cache_daemon.cache.beside import beside
 parent = os.getpid()
 {work}
-finish = start_beside(work)
-print(finish())
+with beside(work) as finish:
+    print(finish())
 """
 
 
@@ -38,15 +38,52 @@ def test_a_child_that_fails_is_replaced_by_its_parent(death: str) -> None:
     assert run_alone(work) == "done"
 
 
+def test_a_child_that_nobody_waits_for_ends_with_the_context() -> None:
+    """An error in what is done meanwhile leaves neither a process nor a descriptor behind, whatever the child is at."""
+    work = """
+def work():
+    return bytes(10_000_000)
+for work in (work, lambda: os.read(os.pipe()[0], 1)):
+    before = len(os.listdir('/proc/self/fd'))
+    try:
+        with beside(work):
+            raise KeyError
+    except KeyError:
+        pass
+    assert len(os.listdir('/proc/self/fd')) == before
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        print('none left')
+work = lambda: 'done'
+"""
+    assert run_alone(work).split("\n") == ["none left", "none left", "done"]
+
+
+def test_a_child_ends_when_its_parent_is_killed() -> None:
+    """It holds what the parent held, the lock of the cache too, and must not wait for a reader that is gone."""
+    work = """
+def work():
+    return bytes(10_000_000)
+with beside(work):
+    os.kill(os.getpid(), 9)
+"""
+    command = [sys.executable, "-c", SCRIPT.format(work=work)]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    # The child has the pipe of the output too, so that the end of the output is the end of both.
+    assert subprocess.run(command, env=environment, check=False, capture_output=True, timeout=20).returncode == -9
+
+
 def test_a_process_of_several_threads_does_the_work_itself() -> None:
     """Forking it could leave a lock held for ever."""
     script = """
 import os
 import threading
-from audio_cache_daemon.cache.beside import start_beside
+from audio_cache_daemon.cache.beside import beside
 stop = threading.Event()
 threading.Thread(target=stop.wait).start()
-print(start_beside(os.getpid)() == os.getpid())
+with beside(os.getpid) as finish:
+    print(finish() == os.getpid())
 stop.set()
 """
     command = [sys.executable, "-W", "error", "-c", script]

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from audio_cache_daemon.cache.beside import start_beside
+from audio_cache_daemon.cache.beside import beside
 from audio_cache_daemon.cache.content import ContentReader, number_groups
 from audio_cache_daemon.cache.files import FileFinder, FileNames
 from audio_cache_daemon.cache.index import IndexReader, ProblemLog
@@ -69,8 +69,11 @@ class _ChangedMeanwhileError(Exception):
 def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, *, strict: bool) -> Inventory:
     problems = ProblemLog()
     resolver = PathResolver(location)
-    with open_index(location) as meta, Folders(location) as folders:
-        finish_walk = start_beside(lambda: walk_roots(folders))
+    with (
+        open_index(location) as meta,
+        Folders(location) as folders,
+        beside(lambda: walk_roots(folders)) as finish_walk,
+    ):
         before = identify(os.fstat(meta.fileno()))
         names = FileNames(resolver)
         reader = IndexReader(names, [compile_pattern(text) for text in sorted(needs.patterns)], problems)

@@ -1,0 +1,122 @@
+"""Which files have the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from observing import bare_cache, name_files, scan, sound, write_paths
+
+from audio_cache_daemon.cache.content import ContentReader
+from audio_cache_daemon.formats import META_NAME
+from audio_cache_daemon.model import CacheLocation, ScanNeeds
+from audio_cache_daemon.paths import Folders, PathResolver
+
+PAGE = 4096
+CONTENTS = [
+    b"",
+    b"a",
+    b"b",
+    b"aa",
+    b"\0" * PAGE,
+    b"\0" * PAGE + b"a",
+    b"\0" * PAGE + b"b",
+    b"\0" * (PAGE - 1) + b"a",
+    b"\0" * 2 * PAGE + b"a",
+    b"a" + b"\0" * 2 * PAGE,
+]
+
+
+@pytest.fixture
+def location(tmp_path: Path) -> CacheLocation:
+    """A cache with an empty index and an empty audio root."""
+    return bare_cache(tmp_path)
+
+
+def _expected(files: list[Path | None]) -> list[tuple[int, ...]]:
+    """For each row the rows whose files have the same bytes, if there are several files."""
+    digests = [
+        hashlib.sha256(file.read_bytes()).hexdigest() if file and file.exists() and file.stat().st_size else None
+        for file in files
+    ]
+    groups = []
+    for digest in digests:
+        rows = tuple(row for row, other in enumerate(digests) if digest is not None and other == digest)
+        groups.append(rows if len({files[row] for row in rows}) > 1 else ())
+    return groups
+
+
+def _found(content: list[int]) -> list[tuple[int, ...]]:
+    return [
+        tuple(row for row, other in enumerate(content) if other == number) if number >= 0 else () for number in content
+    ]
+
+
+@settings(max_examples=30)
+@given(
+    contents=st.lists(st.sampled_from(CONTENTS), min_size=1, max_size=8),
+    rows=st.lists(st.integers(0, 9), max_size=16),
+)
+def test_contents_are_grouped_as_by_a_hash_of_each_file(
+    tmp_path_factory: pytest.TempPathFactory, contents: list[bytes], rows: list[int]
+) -> None:
+    """Of distinct files only: rows that name one file make no group; empty files and missing ones are in none."""
+    location = bare_cache(tmp_path_factory.mktemp("content"))
+    root = location.audio_roots[0]
+    files = [sound(root / f"{number}.wav", content) for number, content in enumerate(contents)]
+    named = [files[row] if row < len(files) else root / f"gone{row}.wav" for row in rows]
+    content = name_files(location, *named).rows.content.tolist()
+    assert _found(content) == _expected([*named])
+    assert sorted({number for number in content if number >= 0}) == list(range(len({*content} - {-1})))
+
+
+def test_contents_are_read_only_when_asked_for(location: CacheLocation) -> None:
+    """Reading all audio is what a scan is not."""
+    files = [sound(location.audio_roots[0] / name) for name in ("a.wav", "b.wav")]
+    assert scan(write_paths(location, *files)).rows.content.tolist() == [-1, -1]
+
+
+def test_what_is_no_file_any_more_is_in_no_group_and_never_waited_for(location: CacheLocation) -> None:
+    """Between the look at the files and the reading they may turn into anything."""
+    root = location.audio_roots[0]
+    files = [sound(root / f"{name}.wav") for name in ("same", "too", "fifo", "link", "gone", "directory")]
+    rows = scan(write_paths(location, *files), ScanNeeds()).rows
+    for file in files[2:]:
+        file.unlink()
+    os.mkfifo(files[2])
+    files[3].symlink_to(files[0])
+    files[5].mkdir()
+    with (location.path / META_NAME).open("rb") as meta, Folders(location) as folders:
+        content = ContentReader(meta.fileno(), PathResolver(location), folders).number_contents(rows)
+    assert content.tolist() == [0, 0, -1, -1, -1, -1]
+
+
+def test_an_index_that_changed_meanwhile_leads_to_no_file_elsewhere(location: CacheLocation) -> None:
+    """The rows are read again to find their files; one that now has another path is read in the root or not at all."""
+    root = location.audio_roots[0]
+    files = [sound(root / f"{name}.wav") for name in "ab"]
+    rows = scan(write_paths(location, *files)).rows
+    lines = (location.path / META_NAME).read_bytes()
+    for path in ("/etc/a.wav", "a.wav", f"{root.parent}/a.wav"):
+        changed = lines.replace(str(files[0]).encode(), path.encode().rjust(len(str(files[0])), b"/"))
+        (location.path / META_NAME).write_bytes(changed)
+        with (location.path / META_NAME).open("rb") as meta, Folders(location) as folders:
+            content = ContentReader(meta.fileno(), PathResolver(location), folders).number_contents(rows)
+        assert content.tolist() == [-1, -1]
+
+
+def test_many_sizes_and_contents(location: CacheLocation) -> None:
+    """Three hundred files, each second one a copy, rows in an order of their own."""
+    root = location.audio_roots[0]
+    files = [sound(root / f"{number}.wav", b"%d" % (number // 2)) for number in range(300)]
+    order = np.random.default_rng(1).permutation(300)
+    content = name_files(location, *[files[number] for number in order]).rows.content
+    by_number = np.empty(300, np.int32)
+    by_number[order] = content
+    assert (by_number[::2] == by_number[1::2]).all()
+    assert len(np.unique(by_number)) == 150

@@ -1,0 +1,99 @@
+"""The texts of rows, read back by their offsets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audio_cache_daemon.cache.scan import scan_cache
+from audio_cache_daemon.errors import InconsistentIndexError
+from audio_cache_daemon.formats import META_NAME, row_id
+from audio_cache_daemon.model import CacheLocation, Inventory, ScanNeeds
+from audio_cache_daemon.readback import ReadRow, RowReader
+
+LINES = [
+    b'{"path": "/a/1.wav", "prompt": "Rain", "prompt_norm": "rain", "timestamp": 1}',
+    b'{"path": "/a/2.wav", "prompt": "Rain", "prompt_norm": "rain", "timestamp": 2}',
+    b"{ no row",
+    b"",
+    b'{"path": "/a/2.wav", "prompt": "Rain", "prompt_norm": "rain", "timestamp": 2}',
+    b'{"prompt": "without a path"}',
+    b'{"path": "/a/2.wav", "prompt": "Rain", "prompt_norm": "rain", "timestamp": 2}\r',
+    b"",
+    b'{"path": "/a/2.wav", "prompt": "Rain", "prompt_norm": "rain", "timestamp": 2}',
+]
+
+
+@pytest.fixture
+def location(tmp_path: Path) -> CacheLocation:
+    """A cache of these lines; the last one has no end."""
+    (tmp_path / META_NAME).write_bytes(b"\n".join(LINES))
+    return CacheLocation("test", tmp_path, (tmp_path,))
+
+
+@pytest.fixture
+def inventory(location: CacheLocation) -> Inventory:
+    """What a scan finds of it."""
+    return scan_cache(location, ScanNeeds())
+
+
+def _read(inventory: Inventory, *numbers: int) -> list[ReadRow]:
+    with RowReader(inventory) as reader:
+        return list(reader.read(np.array(numbers, np.int64)))
+
+
+def test_rows_are_read_as_they_stand_in_the_file(inventory: Inventory) -> None:
+    """Their bytes to the letter, and their values; a line that is no row has none."""
+    rows = _read(inventory, *range(len(LINES)))
+    assert [row.number for row in rows] == [*range(len(LINES))]
+    assert [row.line.removesuffix(b"\n") for row in rows] == LINES
+    assert [row.path for row in rows[:4]] == ["/a/1.wav", "/a/2.wav", "", ""]
+    assert [row.prompt for row in rows[2:6]] == [None, None, "Rain", "without a path"]
+    assert rows[2].row is None
+
+
+def test_some_rows_are_read_alone(inventory: Inventory) -> None:
+    """In ascending order, as often as asked; none is fine too."""
+    with RowReader(inventory) as reader:
+        assert [row.path for row in reader.read(np.array([1, 4]))] == ["/a/2.wav", "/a/2.wav"]
+        assert [row.path for row in reader.read(np.array([0]))] == ["/a/1.wav"]
+        assert list(reader.read(np.array([], np.int64))) == []
+
+
+def test_ids_tell_rows_apart_that_repeat_each_other_to_the_letter(inventory: Inventory) -> None:
+    """By their occurrence, counted from the first; also when they differ in the end of the line, which no id holds."""
+    rows = _read(inventory, *range(len(LINES)))
+    assert len({row.id for row in rows}) == len(rows)
+    assert [rows[number].id for number in (1, 4, 6, 8)] == [row_id(LINES[1], number) for number in range(4)]
+    assert rows[0].id == row_id(LINES[0], 0)
+
+
+def test_an_id_does_not_depend_on_what_else_is_read(inventory: Inventory) -> None:
+    """The third of equal rows is the third, read alone."""
+    assert _read(inventory, 6)[0].id == row_id(LINES[1], 2)
+
+
+@pytest.mark.parametrize("change", ["appended", "touched", "replaced", "gone", "link", "fifo"])
+def test_an_index_that_changed_since_the_scan_is_not_read(
+    location: CacheLocation, inventory: Inventory, change: str
+) -> None:
+    """Its offsets may lead anywhere."""
+    index = location.path / META_NAME
+    content = index.read_bytes()
+    if change == "appended":
+        index.write_bytes(content + b"\n")
+    elif change == "touched":
+        os.utime(index, (5, 5))
+    else:
+        index.rename(location.path / "old")
+    if change == "replaced":
+        index.write_bytes(content)
+    elif change == "link":
+        index.symlink_to("old")
+    elif change == "fifo":
+        os.mkfifo(index)
+    with pytest.raises(InconsistentIndexError, match="try again"):
+        RowReader(inventory)

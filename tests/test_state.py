@@ -1,0 +1,92 @@
+"""What is remembered of a cache between runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.model import CacheLocation, Memory
+from audio_cache_daemon.state import AUDIT_HEAD_NAME, encode_memory, load_audit_head, load_memory, memory_path
+
+MEMORY = Memory(1700000000.5, 3, {"/srv/audio": (64769, 2**40)}, {"0123456789abcdef": 1690000000.0})
+BROKEN = [b"", b"{", b"\xff", b"[]", b"null", b'{"version": 2}', b'{"seq": 1}', b'{"seq": "x", "hash": "y"}']
+
+
+@pytest.fixture
+def location(tmp_path: Path) -> CacheLocation:
+    """A cache with an empty state directory."""
+    location = CacheLocation("test", tmp_path, (tmp_path,))
+    location.state_directory.mkdir()
+    return location
+
+
+def test_what_was_saved_is_remembered(location: CacheLocation) -> None:
+    """To the last value."""
+    memory_path(location).write_bytes(encode_memory(MEMORY))
+    assert load_memory(location) == MEMORY
+
+
+def test_nothing_is_remembered_of_a_new_cache(location: CacheLocation) -> None:
+    """No file is no fault; neither is a cache without a state directory."""
+    assert load_memory(location) is None
+    assert load_audit_head(location) is None
+    location.state_directory.rmdir()
+    assert load_memory(location) is None
+    assert load_audit_head(location) is None
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_a_memory_that_can_not_be_read_ends_the_run(location: CacheLocation, content: bytes) -> None:
+    """Taken for an empty one it would switch off the sentinels. The message names the file and what to do."""
+    memory_path(location).write_bytes(content)
+    with pytest.raises(MaintenanceError, match=r"state\.json can't be read: .*; move it away"):
+        load_memory(location)
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_an_audit_head_that_can_not_be_read_is_an_error(location: CacheLocation, content: bytes) -> None:
+    """Taken for none, a log that was cut short would pass as whole."""
+    (location.state_directory / AUDIT_HEAD_NAME).write_bytes(content)
+    with pytest.raises(MaintenanceError, match=r"audit-head\.json can't be read: .*; move it away"):
+        load_audit_head(location)
+
+
+def test_a_directory_in_place_of_a_state_file_is_an_error(location: CacheLocation) -> None:
+    """And no traceback."""
+    memory_path(location).mkdir()
+    (location.state_directory / AUDIT_HEAD_NAME).mkdir()
+    with pytest.raises(MaintenanceError, match="move it away"):
+        load_memory(location)
+    with pytest.raises(MaintenanceError, match="move it away"):
+        load_audit_head(location)
+
+
+def test_the_audit_head_is_number_and_hash(location: CacheLocation) -> None:
+    """As the last run published them."""
+    (location.state_directory / AUDIT_HEAD_NAME).write_bytes(b'{"seq": 12, "hash": "ab12"}')
+    assert load_audit_head(location) == (12, "ab12")
+
+
+@given(
+    last_run=st.floats(0, 1e11),
+    rows=st.integers(0, 2**40),
+    roots=st.dictionaries(st.text(), st.tuples(st.integers(0, 2**63), st.integers(0, 2**63)), max_size=3),
+    missing=st.dictionaries(st.text(), st.floats(0, 1e11), max_size=3),
+)
+def test_any_memory_survives(
+    tmp_path_factory: pytest.TempPathFactory,
+    last_run: float,
+    rows: int,
+    roots: dict[str, tuple[int, int]],
+    missing: dict[str, float],
+) -> None:
+    """Paths of any characters, devices and inodes of any size."""
+    location = CacheLocation("test", tmp_path_factory.mktemp("state"), ())
+    location.state_directory.mkdir()
+    memory = Memory(last_run, rows, roots, missing)
+    memory_path(location).write_bytes(encode_memory(memory))
+    assert load_memory(location) == memory
