@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,6 @@ from audio_cache_daemon.model import (
     CacheLocation,
     Inventory,
     Memory,
-    Outcome,
     OutcomeCounts,
     OutcomeKind,
     Plan,
@@ -211,19 +211,13 @@ def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, 
     if len(plan.rows):
         check_alignment(plan.inventory)
     memory, counts, dropped = remember(plan, load_memory(location)), OutcomeCounts(), 0
-    total = len(plan.rows) + len(plan.strays)
-    if total:
+    if len(plan.rows) + len(plan.strays):
         record_plan(log, plan)
         # A run that is killed has changed the index too: the next one must not take that for a loss.
         save_memory(location, memory)
         _make_room_in_trash(target, plan, log)
         execution = Execution(request.run, to_trash=target.settings.policy.trash.keep > 0)
-        for done, outcome in enumerate(execute_plan(plan, execution), start=1):
-            record_outcome(log, outcome)
-            counts = _count(counts, outcome)
-            if outcome.row is not None and outcome.kind in _ROW_GOES:
-                dropped += 1
-            listener.progress("evicting", done, total)
+        counts, dropped = _carry_out(plan, execution, log, listener)
     save_memory(location, replace(memory, rows=len(plan.inventory.rows) - dropped))
     return replace(report, outcome=counts, result=_result(plan, counts, deferred=deferred))
 
@@ -238,10 +232,18 @@ def _make_room_in_trash(target: Target, plan: Plan, log: AuditLog) -> None:
         empty_run(location, run.run)
 
 
-def _count(counts: OutcomeCounts, outcome: Outcome) -> OutcomeCounts:
-    name = outcome.kind.value
-    freed = counts.bytes_freed + outcome.bytes_freed
-    return replace(counts, **{name: getattr(counts, name) + 1}, bytes_freed=freed)
+def _carry_out(plan: Plan, execution: Execution, log: AuditLog, listener: Listener) -> tuple[OutcomeCounts, int]:
+    """Execute a plan; what became of it, and how many rows the index lost."""
+    kinds: Counter[OutcomeKind] = Counter()
+    freed = dropped = 0
+    total = len(plan.rows) + len(plan.strays)
+    for done, outcome in enumerate(execute_plan(plan, execution), start=1):
+        record_outcome(log, outcome)
+        kinds[outcome.kind] += 1
+        freed += outcome.bytes_freed
+        dropped += outcome.row is not None and outcome.kind in _ROW_GOES
+        listener.progress("evicting", done, total)
+    return OutcomeCounts(**{kind.value: count for kind, count in kinds.items()}, bytes_freed=freed), dropped
 
 
 def _result(plan: Plan, counts: OutcomeCounts, *, deferred: bool) -> RunResult:

@@ -78,7 +78,8 @@ def take_files_away(location: CacheLocation, journal: Journal) -> Iterator[Outco
             root = numbers.get(entry.root, -1)
             if entry.file and root >= 0 and journal.to_trash and root not in trashes:
                 trashes[root] = _open_trash(folders.roots[root].path, journal.run, stack)
-            yield _take_entry_away(replace(entry, root=root), folders, trashes.get(root))
+            moved = entry if root == entry.root else replace(entry, root=root)
+            yield _take_entry_away(moved, folders, trashes.get(root))
         for _, path in trashes.values():
             sync_directory(path)
     finish_rewrite(location)

@@ -55,15 +55,18 @@ def remove_for_good(directory: int, name: str) -> bool:
     return True
 
 
-def check_removable(directory: int, name: str) -> None:
-    """PermissionError when this user can't remove a file from a directory."""
+def check_writable(directory: int) -> bool:
+    """PermissionError when this user can remove no file from a directory; else whether only those of its own."""
     if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True):
         raise PermissionError("no permission to remove files from this directory")
-    status, user = os.fstat(directory), os.geteuid()
-    if status.st_mode & stat.S_ISVTX and user not in {0, status.st_uid}:
-        owner = os.stat(name, dir_fd=directory, follow_symlinks=False).st_uid
-        if owner != user:
-            raise PermissionError("the directory is sticky, and the file another user's")
+    status = os.fstat(directory)
+    return bool(status.st_mode & stat.S_ISVTX) and os.geteuid() not in {0, status.st_uid}
+
+
+def check_owner(directory: int, name: str) -> None:
+    """PermissionError when a file of a sticky directory is another user's."""
+    if os.stat(name, dir_fd=directory, follow_symlinks=False).st_uid != os.geteuid():
+        raise PermissionError("the directory is sticky, and the file another user's")
 
 
 def open_file(directory: int, name: str) -> BinaryIO:

@@ -6,16 +6,29 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from audio_cache_daemon.eviction.manifest import ManifestEntry
-from audio_cache_daemon.eviction.removal import check_removable, look_again, open_file, same_bytes
+from audio_cache_daemon.eviction.removal import check_owner, check_writable, look_again, open_file, same_bytes
 from audio_cache_daemon.formats import stray_id
 from audio_cache_daemon.model import FileIdentity, ItemState, Outcome, OutcomeKind, Plan
 from audio_cache_daemon.paths import Folder, Folders, PathResolver
 from audio_cache_daemon.readback import ReadRow, RowReader
+
+
+class _Planned(NamedTuple):
+    """What a plan knows of the file of a row that it evicts.
+
+    `keeper` is the row whose copy has to have the same bytes, or -1.
+    """
+
+    expected: FileIdentity
+    there: bool
+    file: int
+    used_elsewhere: bool
+    keeper: int
 
 
 class SecondLook:
@@ -31,8 +44,10 @@ class SecondLook:
         self._resolver = PathResolver(plan.inventory.location)
         self._reader = RowReader(plan.inventory)
         self._folders = Folders(plan.inventory.location)
-        self._namings = np.bincount(self._rows.file[self._rows.file >= 0])
+        self._namings = np.bincount(self._rows.file[self._rows.file >= 0]).tolist()
         self._stood: Counter[int] = Counter()
+        self._checked_folder: tuple[int, tuple[str, ...]] | None = None
+        self._is_sticky = False
 
     def __enter__(self) -> Self:
         return self
@@ -45,34 +60,45 @@ class SecondLook:
 
     def entries(self) -> Iterator[ManifestEntry | Outcome]:
         """For each eviction what to do, or why it doesn't stand: rows first, in order, then the other files."""
-        keepers = self._plan.rows.keeper.tolist()
-        contents = [rule.criterion == "dedupe:content" for rule in self._plan.rules]
-        rules = self._plan.rows.rule.tolist()
-        for place, read in enumerate(self._reader.read(self._plan.rows.subject)):
-            yield self._look_at_row(read, keepers[place] if contents[rules[place]] else None)
+        for read, planned in zip(self._reader.read(self._plan.rows.subject), self._planned(), strict=True):
+            yield self._look_at_row(read, planned)
         for stray in self._plan.strays.subject.tolist():
             yield self._look_at_stray(stray)
 
-    def _look_at_row(self, read: ReadRow, keeper: int | None) -> ManifestEntry | Outcome:
-        """A row stands if its file is as it was, and, as a copy of another, still equals that byte by byte."""
-        number = read.number
-        folder, name = self._resolver.split(read.path)
-        expected = FileIdentity(
-            0, int(self._rows.inode[number]), int(self._rows.size[number]), int(self._rows.mtime_ns[number])
+    def _planned(self) -> Iterator[_Planned]:
+        """What is planned for each row, in order; from lists: an entry of a column costs far more."""
+        rows, evictions = self._rows, self._plan.rows
+        subject = evictions.subject
+        by_content = np.array([rule.criterion == "dedupe:content" for rule in self._plan.rules], np.bool_)
+        columns = zip(
+            rows.inode[subject].tolist(),
+            rows.size[subject].tolist(),
+            rows.mtime_ns[subject].tolist(),
+            (rows.state[subject] == ItemState.OK).tolist(),
+            rows.file[subject].tolist(),
+            rows.used_elsewhere[subject].tolist(),
+            np.where(by_content[evictions.rule], evictions.keeper, -1).tolist(),
+            strict=True,
         )
+        for inode, size, mtime_ns, there, file, used_elsewhere, keeper in columns:
+            yield _Planned(FileIdentity(0, inode, size, mtime_ns), there, file, used_elsewhere, keeper)
+
+    def _look_at_row(self, read: ReadRow, planned: _Planned) -> ManifestEntry | Outcome:
+        """A row stands if its file is as it was, and, as a copy of another, still equals that byte by byte."""
+        number, expected = read.number, planned.expected
+        folder, name = self._resolver.split(read.path)
         goes = False
         try:
-            changed = self._look_at_file(folder, name, expected, there=self._rows.state[number] == ItemState.OK)
-            if changed is None and keeper is not None and not self._equals_keeper(folder, name, keeper):
+            changed = self._look_at_file(folder, name, expected, there=planned.there)
+            if changed is None and planned.keeper >= 0 and not self._equals_keeper(folder, name, planned.keeper):
                 changed = OutcomeKind.CHANGED
-            if changed != OutcomeKind.CHANGED:
-                goes = self._file_goes(number)
+            if changed == OutcomeKind.CHANGED:
+                return Outcome(OutcomeKind.CHANGED, read.id, number, None)
+            goes = planned.there and self._file_goes(planned)
             if changed is None and goes:
                 self._check_removable(folder.root, folder.parts, name)
         except OSError as error:
             return Outcome(OutcomeKind.FAILED, read.id, number, None, error=f"{read.path}: {error.strerror or error}")
-        if changed == OutcomeKind.CHANGED:
-            return Outcome(OutcomeKind.CHANGED, read.id, number, None)
         file = "/".join((*folder.parts, name)) if goes else ""
         trash_name = f"{number}{name[-4:]}"
         return ManifestEntry(
@@ -91,7 +117,12 @@ class SecondLook:
     def _check_removable(self, root: int, parts: tuple[str, ...], name: str) -> None:
         if root in self._closed:
             raise PermissionError(self._closed[root])
-        check_removable(self._folders.descriptor(root, parts), name)
+        directory = self._folders.descriptor(root, parts)
+        if self._checked_folder != (root, parts):
+            self._is_sticky = check_writable(directory)
+            self._checked_folder = (root, parts)
+        if self._is_sticky:
+            check_owner(directory, name)
 
     def _equals_keeper(self, folder: Folder, name: str, keeper: int) -> bool:
         kept = next(self._reader.read(np.array([keeper])))
@@ -103,16 +134,14 @@ class SecondLook:
             kept_directory = self._folders.descriptor(kept_folder.root, kept_folder.parts)
             return same_bytes(one, stack.enter_context(open_file(kept_directory, kept_name)))
 
-    def _file_goes(self, number: int) -> bool:
-        """Whether a file goes with this row: it was there, and this is the last row that names it, anywhere."""
-        if self._rows.state[number] != ItemState.OK:
-            return False
-        file = int(self._rows.file[number])
-        self._stood[file] += 1
-        if self._namings[file] == 1:
-            del self._stood[file]
-            return not self._rows.used_elsewhere[number]
-        return self._stood[file] == self._namings[file] and not self._rows.used_elsewhere[number]
+    def _file_goes(self, planned: _Planned) -> bool:
+        """Whether a file that was there goes with this row: this is the last row that names it, anywhere."""
+        namings = self._namings[planned.file]
+        if namings > 1:
+            self._stood[planned.file] += 1
+            if self._stood[planned.file] < namings:
+                return False
+        return not planned.used_elsewhere
 
     def _look_at_stray(self, number: int) -> ManifestEntry | Outcome:
         strays = self._plan.inventory.strays
