@@ -15,5 +15,6 @@ show run-once --cache exhibit
 show stats --cache exhibit
 show audit --limit 8
 show audit verify
-printf '\nThe damaged cache is left alone, and says why:\n'
+show trash list --cache exhibit
+printf '\nIn the damaged cache nothing can be told an orphan, and that is said:\n'
 show run-once --cache damaged
