@@ -22,11 +22,14 @@ from cache_runs import (
     snapshot,
 )
 
+from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
 from audio_cache_daemon.eviction.execute import execute_plan
 from audio_cache_daemon.eviction.execution import TRASH, Execution
 from audio_cache_daemon.formats import ARRAY_NAMES, BGE_TEXT_NAME, META_NAME
 from audio_cache_daemon.model import CacheLocation, RunResult
+from audio_cache_daemon.retention.needs import columns_needed
+from audio_cache_daemon.retention.plan import plan_evictions
 from audio_cache_daemon.retention.policy import Everything, Rule
 from builders import CacheBuilder
 
@@ -114,6 +117,23 @@ def test_a_file_goes_with_the_last_row_that_names_it(tmp_path: Path) -> None:
     assert kinds(outcomes) == {0: "evicted", 2: "evicted", 3: "evicted"}
     assert [outcome.bytes_freed for outcome in outcomes] == [0, len(b"sound 0"), 0]
     assert list(audio_files(location)) == [shared]
+    assert len(read_items(location.path)) == 1
+
+
+def test_a_file_that_another_cache_names_stays(tmp_path: Path) -> None:
+    """The row goes, and frees nothing; the other cache's item is whole."""
+    cache, other = CacheBuilder(tmp_path / "one"), CacheBuilder(tmp_path / "two", name="other")
+    shared = cache.add("drop")
+    cache.add("keep")
+    other.add("rain", path=str(shared))
+    location, neighbour = cache.write(), other.write()
+    roots = (*location.audio_roots, *neighbour.audio_roots)
+    around = Surroundings(neighbours=[replace(neighbour, audio_roots=roots)])
+    plan = plan_evictions(scan_cache(location, columns_needed(DROP), around), DROP, cache.now)
+    outcomes = execute(plan)
+    assert kinds(outcomes) == {0: "evicted"}
+    assert outcomes[0].bytes_freed == 0
+    assert shared.exists()
     assert len(read_items(location.path)) == 1
 
 

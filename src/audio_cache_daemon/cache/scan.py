@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.beside import beside
 from audio_cache_daemon.cache.content import ContentReader, number_groups
@@ -80,10 +81,12 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         reader.read(meta)
         arrays = read_arrays(location.path, problems)
         neighbours = read_neighbours(location, around.neighbours)
+        prompts = reader.columns.take("prompt", np.int64)
+        prompt = number_groups(prompts, prompts != 0)
         walk = finish_walk()
         if strict and _identity_of(location.path / META_NAME) != before:
             raise _ChangedMeanwhileError
-        rows = _build_rows(reader, FileFinder(names, walk, folders, meta.fileno()), neighbours)
+        rows = _build_rows(reader, prompt, FileFinder(names, walk, folders, meta.fileno()), neighbours)
         _note_paths(problems, names, walk)
         if around.memory is not None:
             rows = _recall(meta.fileno(), rows, around.memory)
@@ -121,9 +124,9 @@ def open_index(location: CacheLocation) -> BinaryIO:
         raise CacheUnreadableError(f"{path} can't be read: {error.strerror}") from None
 
 
-def _build_rows(reader: IndexReader, finder: FileFinder, neighbours: NeighbourNames) -> Rows:
+def _build_rows(reader: IndexReader, prompt: NDArray[np.int32], finder: FileFinder, neighbours: NeighbourNames) -> Rows:
     take = reader.columns.take
-    keys, prompts, offset = reader.keys, take("prompt", np.int64), take("offset", np.int64)
+    keys, offset = reader.keys, take("offset", np.int64)
     found = finder.find(keys, take("folder", np.int32), offset)
     known = found["root"] >= 0
     return Rows(
@@ -132,7 +135,7 @@ def _build_rows(reader: IndexReader, finder: FileFinder, neighbours: NeighbourNa
         timestamp=take("timestamp", np.float64),
         duration=take("duration", np.float32),
         quality=take("quality", np.float64),
-        prompt=number_groups(prompts, prompts != 0),
+        prompt=prompt,
         state=found["state"].copy(),
         file=number_groups(keys, known),
         size=found["size"].copy(),

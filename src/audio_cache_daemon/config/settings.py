@@ -11,7 +11,7 @@ from audio_cache_daemon.model import CacheLocation
 from audio_cache_daemon.retention.policy import Policy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WriterSettings:
     """The generator: whether it runs, how its start is known, how it is stopped and started. Durations in seconds."""
 
@@ -27,7 +27,7 @@ class WriterSettings:
     reload: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CacheSettings:
     """A cache, the policy that keeps it, and the generator that fills it."""
 
@@ -36,7 +36,7 @@ class CacheSettings:
     writer: WriterSettings = field(default_factory=WriterSettings)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AuditSettings:
     """Where the audit logs are (None: in each cache's state directory), and whether they hold prompts."""
 
@@ -44,7 +44,7 @@ class AuditSettings:
     prompts: Literal["full", "omit"] = "full"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HttpSettings:
     """The address of the daemon's read-only HTTP server."""
 
@@ -52,7 +52,7 @@ class HttpSettings:
     port: int = 9843
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LogSettings:
     """What the daemon logs, and how."""
 
@@ -60,7 +60,7 @@ class LogSettings:
     format: Literal["auto", "text", "json"] = "auto"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
     """A whole configuration. `digest` identifies the text it came from, in audit records."""
 

@@ -10,21 +10,21 @@ EvictionOrder: TypeAlias = Literal["oldest", "lowest_quality", "largest"]
 SubjectState: TypeAlias = Literal["missing", "orphan", "leftover"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MaxAge:
     """Selects items older than `seconds`; one exactly that old is kept."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pattern:
     """Selects items whose prompt contains a match of the regular expression, in either case."""
 
     expression: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dedupe:
     """Selects all but the `keep` best of each group of items with one prompt, or with the same bytes."""
 
@@ -33,14 +33,14 @@ class Dedupe:
     prefer: tuple[Preference, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InState:
     """Selects rows without a file (`missing`), or files without a row (`orphan`, `leftover`)."""
 
     state: SubjectState
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Everything:
     """Selects each item whose file is known. Only the `clear` command asks for it; no policy file can."""
 
@@ -48,7 +48,7 @@ class Everything:
 Criterion: TypeAlias = MaxAge | Pattern | Dedupe | InState | Everything
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rule:
     """A named criterion, narrowed to subjects older than `min_age` and to prompts that match `pattern`."""
 
@@ -58,21 +58,21 @@ class Rule:
     pattern: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class YoungerThan:
     """Protects what is younger than `seconds`, or exactly that old."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KeepBest:
     """Protects the `count` items of highest quality of each prompt, among those whose file is there."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KeepNewest:
     """Protects the `count` newest items of each prompt, among those whose file is there."""
 
@@ -82,7 +82,7 @@ class KeepNewest:
 ProtectionCriterion: TypeAlias = YoungerThan | Pattern | KeepBest | KeepNewest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Protection:
     """A named criterion; nothing selects what it holds for, nor what it can't be decided for."""
 
@@ -90,7 +90,7 @@ class Protection:
     criterion: ProtectionCriterion
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Marks:
     """Evict only above `high`, until at or below `low`."""
 
@@ -98,7 +98,7 @@ class Marks:
     low: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Share:
     """A part of a disk, in percent of its size."""
 
@@ -109,7 +109,7 @@ class Share:
         return int(size * self.percent / 100)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DiskMarks:
     """Evict only when less than `min_free` is free, until `resume_free` is; bytes or a share of the disk."""
 
@@ -117,7 +117,7 @@ class DiskMarks:
     resume_free: int | Share
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Budget:
     """What the cache may take up, and in which order items go when it takes more."""
 
@@ -127,7 +127,7 @@ class Budget:
     evict: EvictionOrder = "oldest"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """How much one run may evict: items, and percent of the rows or of the audio bytes. None: no limit."""
 
@@ -135,7 +135,7 @@ class Limits:
     max_percent: float | None = 50.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TrashLimits:
     """How long an evicted file can be brought back (seconds; 0: not at all), and how many bytes are kept for it."""
 
@@ -143,7 +143,7 @@ class TrashLimits:
     max_size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schedule:
     """When a policy runs: at the times of a cron line, or every so many seconds."""
 
@@ -154,7 +154,7 @@ class Schedule:
     catch_up: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Policy:
     """What is protected, what goes, and how much of it at once."""
 
