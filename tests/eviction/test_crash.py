@@ -26,6 +26,7 @@ from audio_cache_daemon.eviction.execution import TRASH, Execution
 from audio_cache_daemon.eviction.recovery import interrupted_run, recover
 from audio_cache_daemon.formats import BGE_TEXT_NAME, CLAP_TEXT_NAME, META_NAME
 from audio_cache_daemon.model import CacheLocation, OutcomeKind, RunResult
+from audio_cache_daemon.retention.policy import Policy
 
 ENDINGS = {
     Death("rename", 3): "nothing was begun",
@@ -53,6 +54,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     """All runs that are killed here, under one strace."""
     directory, keep = tmp_path_factory.mktemp("killed"), POLICY.trash.keep
     *worlds, between_files = [make_world(directory / str(place)) for place in range(len(ENDINGS) + 1)]
+    # A good run before, so that the next one has something to miss the rows by.
+    assert run_policy(between_files.location, Policy("nothing"), "run-0").result == RunResult.NOOP
     short = make_dozen(directory / "short")
     location = short.write()
     short.drop_array_rows(BGE_TEXT_NAME, 3)
