@@ -210,12 +210,13 @@ def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, 
         plan = replace(plan, rows=plan.rows.none())
     if len(plan.rows):
         check_alignment(plan.inventory)
+    # Also when nothing goes: what is too old leaves the trash all the same.
+    _make_room_in_trash(target, plan, log)
     memory, counts, dropped = remember(plan, load_memory(location)), OutcomeCounts(), 0
     if len(plan.rows) + len(plan.strays):
         record_plan(log, plan)
         # A run that is killed has changed the index too: the next one must not take that for a loss.
         save_memory(location, memory)
-        _make_room_in_trash(target, plan, log)
         execution = Execution(request.run, to_trash=target.settings.policy.trash.keep > 0)
         counts, dropped = _carry_out(plan, execution, log, listener)
     save_memory(location, replace(memory, rows=len(plan.inventory.rows) - dropped))

@@ -201,3 +201,13 @@ def test_a_run_makes_room_in_the_trash(builder: CacheBuilder, tmp_path: Path, ru
     first = run_of(config, run)
     assert run("--config", config, "run-once").status == 0
     assert run_of(config, run) != first
+
+
+def test_a_run_with_nothing_to_evict_empties_what_is_too_old(config: Path, builder: CacheBuilder, run: Run) -> None:
+    """The disk gets its space back without waiting for the next eviction."""
+    run("--config", config, "run-once")
+    (note,) = builder.location.path.glob(".audio-cache-daemon/trash/*/run.json")
+    values = json.loads(note.read_bytes())
+    note.write_text(json.dumps({**values, "time": values["time"] - 8 * DAY}))
+    assert run("--config", config, "run-once", "--format", "json").json["caches"][0]["result"] == "noop"
+    assert run("--config", config, "trash", "list", "--format", "json").json["caches"][0]["runs"] == []
