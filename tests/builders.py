@@ -20,8 +20,7 @@ from audio_cache_daemon.demo.index import (
     make_vectors,
     write_index,
 )
-from audio_cache_daemon.formats import META_NAME
-from audio_cache_daemon.model import CacheLocation
+from audio_cache_daemon.location import META_NAME, CacheLocation
 
 NOW = 2_100_000_000.0
 """The time of tests: later than any real ctime, so that a stray's age is what its mtime says."""

@@ -13,17 +13,18 @@ PACKAGE = "audio_cache_daemon"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 MODULES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
 
-BASE = {"model", "formats", "units", "errors", "patterns", "paths", "readback", "state", "__init__"}
+BASE = {"model", "location", "formats", "units", "errors", "patterns", "paths", "readback", "state", "__init__"}
 STAGES = {"cache", "retention", "eviction", "reporting"}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
     **{stage: BASE | {stage} for stage in STAGES},
     "config": BASE | {"retention", "config"},
     "demo": BASE | {"demo"},
-    "maintenance": BASE | STAGES | {"config"},
-    "undo": BASE | STAGES | {"config", "maintenance"},
-    "daemon": BASE | STAGES | {"config", "maintenance", "undo", "daemon"},
-    "cli": BASE | STAGES | {"config", "demo", "maintenance", "undo", "daemon", "cli"},
+    "request": BASE | {"config"},
+    "maintenance": BASE | STAGES | {"config", "request"},
+    "undo": BASE | STAGES | {"config", "maintenance", "request"},
+    "daemon": BASE | STAGES | {"config", "request", "maintenance", "undo", "daemon"},
+    "cli": BASE | STAGES | {"config", "demo", "request", "maintenance", "undo", "daemon", "cli"},
     "__main__": {"cli"},
 }
 CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}

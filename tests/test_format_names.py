@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from audio_cache_daemon.formats import is_leftover_name, is_written_name
+from audio_cache_daemon.location import is_leftover_name, is_written_name
 
 
 @pytest.mark.parametrize(

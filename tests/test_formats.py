@@ -20,6 +20,7 @@ from audio_cache_daemon.formats import (
     decode_rows,
     durations,
     iter_blocks,
+    line_ends,
     qualities,
     read_lines,
     row_id,
@@ -66,7 +67,8 @@ def _texts_and_times(row: Row | None) -> tuple[object, ...] | None:
 @given(st.lists(LINES, min_size=1))
 def test_a_block_is_decoded_whole_only_when_each_line_is_a_row_by_itself(lines: list[bytes]) -> None:
     """Two rows on a line and a blank line after them must not pass for two lines with a row each."""
-    rows = decode_rows(b"".join(line + b"\n" for line in lines))
+    block = b"".join(line + b"\n" for line in lines)
+    rows = decode_rows(block, line_ends(block))
     alone = [decode_row(line) for line in lines]
     if rows is not None:
         assert [_texts_and_times(row) for row in rows] == [_texts_and_times(row) for row, _ in alone]
@@ -74,7 +76,8 @@ def test_a_block_is_decoded_whole_only_when_each_line_is_a_row_by_itself(lines: 
 
 def test_two_rows_on_one_line_are_no_row() -> None:
     """The writer can't start on such a line; taking it for two would shift all rows after it."""
-    assert decode_rows(b"{} {}\n\n") is None
+    block = b"{} {}\n\n"
+    assert decode_rows(block, line_ends(block)) is None
     assert decode_row(b"{} {}\n")[0] is None
 
 
@@ -100,7 +103,7 @@ def test_a_long_line_below_the_limit_is_a_row() -> None:
     """Rows of ten megabytes are odd, and rows."""
     content = json.dumps({"prompt": "x" * 10_000_000}).encode() + b"\n"
     ((start, block),) = iter_blocks(io.BytesIO(content))
-    rows = decode_rows(block)
+    rows = decode_rows(block, line_ends(block))
     assert start == 0
     assert rows is not None
     assert len(rows[0].prompt or "") == 10_000_000
@@ -108,7 +111,8 @@ def test_a_long_line_below_the_limit_is_a_row() -> None:
 
 def test_rows_of_both_generations_give_time_and_duration() -> None:
     """`ts` and `dur` stand in where the newer keys are absent or null."""
-    rows = decode_rows(b'{"timestamp":5,"duration_s":1}\n{"ts":6,"dur":2}\n{"timestamp":null,"ts":7,"dur":3}\n')
+    block = b'{"timestamp":5,"duration_s":1}\n{"ts":6,"dur":2}\n{"timestamp":null,"ts":7,"dur":3}\n'
+    rows = decode_rows(block, line_ends(block))
     assert rows is not None
     assert creation_times(rows).tolist() == [5, 6, 7]
     assert durations(rows).tolist() == [1, 2, 3]

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.errors import AuditError, CacheUnreadableError, InconsistentIndexError, UnsafePlanError
-from audio_cache_daemon.maintenance import Listener, RunRequest, Target, preview_maintenance, run_maintenance
-from audio_cache_daemon.model import STATE_DIRECTORY, CacheLocation, Plan, RunReport, RunResult
+from audio_cache_daemon.location import STATE_DIRECTORY, CacheLocation
+from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
+from audio_cache_daemon.model import Plan, RunReport, RunResult
 from audio_cache_daemon.reporting.audit_reader import read_records, verify_chain
 from audio_cache_daemon.reporting.audit_record import Record, log_files
+from audio_cache_daemon.request import Listener, RunRequest, Target
 from audio_cache_daemon.retention.policy import InState, Limits, MaxAge, Pattern, Policy, Rule
 from builders import NOW, CacheBuilder
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_cache_daemon.model import CacheLocation
+from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.paths import Folders, PathResolver, file_key, open_regular, path_parts, root_folder
 
 ROOT = Path("/srv/audio")

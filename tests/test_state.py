@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_cache_daemon.errors import MaintenanceError
-from audio_cache_daemon.model import CacheLocation, Memory
+from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.model import Memory
 from audio_cache_daemon.state import AUDIT_HEAD_NAME, encode_memory, load_audit_head, load_memory, memory_path
 
 MEMORY = Memory(1700000000.5, 3, {"/srv/audio": (64769, 2**40)}, {"0123456789abcdef": 1690000000.0})

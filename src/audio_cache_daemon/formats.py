@@ -1,4 +1,4 @@
-"""The writer's files: names of the index, framing of rows, headers of arrays, identity of a file and of a row.
+"""The writer's files: framing of rows, headers of arrays, identity of a file and of a row.
 
 The format is the generator's and can't be changed: `meta.jsonl` has one JSON object a line, and the order of its
 lines is the order of the rows in the `.npy` arrays beside it.
@@ -11,7 +11,6 @@ import io
 import json
 import math
 import os
-import re
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
@@ -20,25 +19,12 @@ import numpy as np
 
 from audio_cache_daemon.model import ArrayInfo, FileIdentity, Floats, Ints
 
-META_NAME = "meta.jsonl"
-CLAP_TEXT_NAME = "clap_text.npy"
-CLAP_AUDIO_NAME = "clap_audio.npy"
-BGE_TEXT_NAME = "bge_text.npy"
-ARRAY_NAMES = (CLAP_TEXT_NAME, CLAP_AUDIO_NAME, BGE_TEXT_NAME)
-"""The arrays in the order in which the writer saves them."""
-
-AUDIO_SUFFIXES = (".mp3", ".wav")
 MAX_ROW_BYTES = 16 * 2**20
 """A longer line is no row: it is passed over without being held in memory."""
 
 _HEADER_BYTES = 4096
 _READ_BYTES = 2**20
 _OVERLONG_LINE = b"\0 a line over MAX_ROW_BYTES"
-
-# A slug may be empty, of a prompt without a letter. Milliseconds since the epoch have 13 digits from 2001 to 2286:
-# 12 or 14 digits are the date and time that people put into names.
-_WRITTEN_NAME = re.compile(r".{0,40}_[0-9]{13}\.(mp3|wav)", re.DOTALL)
-_LEFTOVER_NAME = re.compile(r"temp_.*_[0-9]{13}\.(mp3|wav)|.*_normalized\.mp3", re.DOTALL)
 
 _LONGEST_SOUND = 1e9
 """Seconds, 30 years: a longer duration can't be true, and might not fit the column."""
@@ -94,16 +80,22 @@ _NUMBER_FIELDS = ("duration_s", "clap_similarity", "timestamp", "ts", "dur")
 _row_decoder = msgspec.json.Decoder(Row)
 
 
-def decode_rows(block: bytes) -> list[Row] | None:
-    """The rows of a block of whole lines, or None unless each line is a sound row."""
+def line_ends(block: bytes) -> Ints:
+    """Where the lines of a block end, each behind its newline; what stands behind the last one isn't counted."""
+    return np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + 1
+
+
+def decode_rows(block: bytes, ends: Ints) -> list[Row] | None:
+    """The rows of a block whose lines end at these places, or None unless each line is a sound row."""
     try:
         # The writer's library writes NaN, which is no JSON. A quote inside a text is escaped, so this is always a key.
         rows = _row_decoder.decode_lines(block.replace(b'clap_similarity": NaN', b'clap_similarity": null'))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     # The decoder takes several objects on one line, and passes over blank ones: that each line has its own must show.
-    alone = block.endswith(b"}\n") and block.count(b"}\n{") == len(rows) - 1 and block.count(b"\n") == len(rows)
-    return rows if alone else None
+    text = np.frombuffer(block, np.uint8)
+    alone = len(rows) == len(ends) and (text[ends - 2] == ord("}")).all() and (text[ends[:-1]] == ord("{")).all()
+    return rows if alone and block.endswith(b"}\n") else None
 
 
 def decode_row(line: bytes) -> tuple[Row | None, list[RowProblem]]:
@@ -260,18 +252,3 @@ def array_header(info: ArrayInfo, rows: int) -> bytes:
         stream, {"descr": info.dtype, "fortran_order": False, "shape": (rows, info.width)}
     )
     return stream.getvalue()
-
-
-def is_audio_name(name: str) -> bool:
-    """Whether the name ends like an audio file of the writer's."""
-    return name[-4:].lower() in AUDIO_SUFFIXES
-
-
-def is_written_name(name: str) -> bool:
-    """Whether the writer gives files names like this one: `{slug≤40}_{epoch_ms}` with a suffix of its own."""
-    return _WRITTEN_NAME.fullmatch(name) is not None
-
-
-def is_leftover_name(name: str) -> bool:
-    """Whether this is one of the writer's names for files that live only while a sound is being made."""
-    return _LEFTOVER_NAME.fullmatch(name) is not None

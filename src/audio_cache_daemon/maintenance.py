@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal, TypeAlias
+from dataclasses import replace
 
+from audio_cache_daemon.cache.listing import Listing
 from audio_cache_daemon.cache.scan import Surroundings, open_index, scan_cache
 from audio_cache_daemon.cache.vectors import check_alignment, index_fault
-from audio_cache_daemon.config.settings import CacheSettings
 from audio_cache_daemon.errors import (
     CacheLockedError,
     MaintenanceError,
@@ -23,17 +21,8 @@ from audio_cache_daemon.eviction.lock import cache_lock
 from audio_cache_daemon.eviction.memory import remember, save_audit_head, save_memory
 from audio_cache_daemon.eviction.recovery import interrupted_run, recover
 from audio_cache_daemon.eviction.trash import empty_run, expired_runs
-from audio_cache_daemon.model import (
-    CacheLocation,
-    Inventory,
-    Memory,
-    OutcomeCounts,
-    OutcomeKind,
-    Plan,
-    Refusal,
-    RunReport,
-    RunResult,
-)
+from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.model import Inventory, Memory, OutcomeCounts, OutcomeKind, Plan, Refusal, RunReport, RunResult
 from audio_cache_daemon.reporting.audit import AuditContext, AuditLog
 from audio_cache_daemon.reporting.run_audit import (
     record_end,
@@ -42,15 +31,12 @@ from audio_cache_daemon.reporting.run_audit import (
     record_recovery,
     record_start,
 )
+from audio_cache_daemon.request import SILENT, Listener, RunRequest, Target
 from audio_cache_daemon.retention.limits import planned_bytes, refuse_what_trash_cannot_hold
 from audio_cache_daemon.retention.needs import columns_needed
 from audio_cache_daemon.retention.plan import plan_evictions
 from audio_cache_daemon.retention.sentinels import check_sentinels
 from audio_cache_daemon.state import load_memory
-
-Progress: TypeAlias = Callable[[str, int, int | None], None]
-"""Told of each step: what is done, how many of it, of how many (None: not known)."""
-
 
 _STOP_THE_GENERATOR = (
     "items stay while the generator may be running: dropping rows under it would make it serve wrong sounds; stop it "
@@ -60,62 +46,22 @@ _STOP_THE_GENERATOR = (
 _ROW_GOES = frozenset({OutcomeKind.EVICTED, OutcomeKind.GONE})
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """Who wants to hear of a run while it goes on: of its steps, and of its plan before anything is changed."""
-
-    progress: Progress = lambda _step, _done, _total: None
-    planned: Callable[[Plan], None] = lambda _plan: None
-
-
-SILENT = Listener()
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A cache to maintain, and what is to be known for it beyond its own settings.
-
-    `neighbours` are the other configured caches, `audit_path` is its audit log, `config` the configuration's hash.
-    """
-
-    settings: CacheSettings
-    audit_path: Path
-    neighbours: tuple[CacheLocation, ...] = ()
-    prompts: Literal["full", "omit"] = "full"
-    config: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """One run: at which moment (`now`, seconds since the epoch), under which id, for whom, with what allowed.
-
-    `accepted` are the sentinels' findings that the operator accepts; without `limits` the policy's limits don't
-    hold; `wait` is how many seconds to wait for the lock.
-    """
-
-    now: float
-    run: str
-    trigger: str = "command"
-    actor: str = ""
-    limits: bool = True
-    accepted: frozenset[str] = frozenset()
-    wait: float = 0.0
-
-
-def observe(target: Target, memory: Memory | None) -> Inventory:
-    """The inventory that the target's policy needs."""
+def observe(target: Target, memory: Memory | None, listing: Callable[[], Listing] | None = None) -> Inventory:
+    """The inventory that the target's policy needs; `listing` is that of its files, if begun ahead."""
     needs = columns_needed(target.settings.policy)
-    return scan_cache(target.settings.location, needs, Surroundings(target.neighbours, memory))
+    return scan_cache(target.settings.location, needs, Surroundings(target.neighbours, memory, listing))
 
 
-def preview_maintenance(target: Target, request: RunRequest, listener: Listener = SILENT) -> RunReport:
+def preview_maintenance(
+    target: Target, request: RunRequest, listener: Listener = SILENT, listing: Callable[[], Listing] | None = None
+) -> RunReport:
     """What a run would do: the same plan, not executed. Takes no lock and writes nothing."""
     started = time.perf_counter()
     report = _report(target, request, "dry-run")
     try:
         listener.progress("scanning", 0, None)
         memory = load_memory(target.settings.location)
-        inventory = observe(target, memory)
+        inventory = observe(target, memory, listing)
         plan, refusals = _decide(target, request, inventory, memory)
         listener.planned(plan)
         fault = index_fault(inventory) if len(plan.rows) else None

@@ -9,21 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.location import CacheLocation, Root
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
 Truths: TypeAlias = NDArray[np.uint8]
-
-STATE_DIRECTORY = ".audio-cache-daemon"
-"""Our own directory: in a cache for state and journal, in an audio root for its trash."""
 
 
 class Truth(IntEnum):
@@ -48,25 +45,6 @@ class StrayKind(IntEnum):
 
     ORPHAN = 0
     LEFTOVER = 1
-
-
-@dataclass(frozen=True, slots=True)
-class CacheLocation:
-    """Where a cache is, and how the paths in its rows are to be read.
-
-    `audio_roots` are the trees in which a file may be removed; `path_base` resolves relative paths (None:
-    they are undecidable); `path_map` turns a prefix of the writer's view of a path into ours.
-    """
-
-    name: str
-    path: Path
-    audio_roots: tuple[Path, ...]
-    path_base: Path | None = None
-    path_map: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def state_directory(self) -> Path:
-        return self.path / STATE_DIRECTORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,17 +185,6 @@ class Strays:
 
     def __len__(self) -> int:
         return len(self.path)
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """An audio root as it was found. `device` and `inode` are None when it isn't there."""
-
-    path: Path
-    device: int | None
-    inode: int | None
-    disk_free: int = 0
-    disk_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

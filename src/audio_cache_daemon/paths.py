@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from audio_cache_daemon.model import STATE_DIRECTORY, CacheLocation, Root
+from audio_cache_daemon.location import STATE_DIRECTORY, CacheLocation, Root
 
 _OPEN_DIRECTORIES = 64
 """Descriptors kept open at once; rows that follow each other mostly lie in the same directory."""

@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 
 from audio_cache_daemon.errors import InconsistentIndexError
-from audio_cache_daemon.formats import META_NAME, Row, decode_row, identify, read_lines, row_id
+from audio_cache_daemon.formats import Row, decode_row, identify, read_lines, row_id
+from audio_cache_daemon.location import META_NAME
 from audio_cache_daemon.model import Ints, Inventory
 from audio_cache_daemon.paths import open_regular
 

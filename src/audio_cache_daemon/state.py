@@ -8,7 +8,8 @@ from typing import Literal
 import msgspec
 
 from audio_cache_daemon.errors import MaintenanceError
-from audio_cache_daemon.model import CacheLocation, Memory
+from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.model import Memory
 
 _NAME = "state.json"
 AUDIT_HEAD_NAME = "audit-head.json"

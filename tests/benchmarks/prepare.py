@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from audio_cache_daemon.demo.bulk import BulkOptions, make_cache
-from audio_cache_daemon.formats import ARRAY_NAMES, META_NAME
+from audio_cache_daemon.location import ARRAY_NAMES, META_NAME
 
 MAX_AGE = 86400.0
 """Seconds for which a cache is used again; the shares older than 30 days move with time."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
-from audio_cache_daemon.formats import META_NAME
-from audio_cache_daemon.model import CacheLocation, Inventory, ItemState, Memory, ScanNeeds, StrayKind
+from audio_cache_daemon.location import META_NAME, CacheLocation
+from audio_cache_daemon.model import Inventory, ItemState, Memory, ScanNeeds, StrayKind
 
 STAMP = "_1700000000000.wav"
 """What the writer's names end in."""

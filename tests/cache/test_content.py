@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from observing import bare_cache, name_files, scan, sound, write_paths
 
 from audio_cache_daemon.cache.content import ContentReader
-from audio_cache_daemon.formats import META_NAME
-from audio_cache_daemon.model import CacheLocation, ScanNeeds
+from audio_cache_daemon.location import META_NAME, CacheLocation
+from audio_cache_daemon.model import ScanNeeds
 from audio_cache_daemon.paths import Folders, PathResolver
 
 PAGE = 4096

@@ -21,9 +21,11 @@ from observing import (
 
 from audio_cache_daemon.cache.files import FileFinder, FileNames
 from audio_cache_daemon.cache.index import IndexReader, ProblemLog
+from audio_cache_daemon.cache.listing import list_files
 from audio_cache_daemon.cache.scan import open_index
-from audio_cache_daemon.cache.walk import walk_roots
-from audio_cache_daemon.model import CacheLocation, ItemState
+from audio_cache_daemon.cache.walk import Walk
+from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.model import ItemState
 from audio_cache_daemon.paths import Folders, PathResolver
 
 UNDECIDABLE = ["undecidable"]
@@ -141,7 +143,7 @@ def test_an_addition_after_the_walk_is_not_missing(location: CacheLocation, root
     write_paths(location, *paths)
     names = FileNames(PathResolver(location))
     with Folders(location) as folders, open_index(location) as meta:
-        walk = walk_roots(folders)
+        walk = Walk.of(list_files(folders))
         for path in paths[:2]:
             sound(path)
         reader = IndexReader(names, (), ProblemLog())

@@ -25,7 +25,7 @@ from observing import (
     write_paths,
 )
 
-from audio_cache_daemon.model import STATE_DIRECTORY, CacheLocation
+from audio_cache_daemon.location import STATE_DIRECTORY, CacheLocation
 
 UNDECIDABLE = ["undecidable"]
 NOBODY = 65534

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from observing import bare_cache, problem_count, problems, scan
 
-from audio_cache_daemon.formats import META_NAME, read_lines
+from audio_cache_daemon.formats import read_lines
+from audio_cache_daemon.location import META_NAME
 from audio_cache_daemon.model import Inventory, ItemState, ScanNeeds, Truth
 
 GOOD = b'{"path": "/nowhere/a.wav", "prompt": "Rain", "prompt_norm": "rain", "timestamp": 5, "clap_similarity": 0.5}'

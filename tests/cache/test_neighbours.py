@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from observing import STAMP, orphans, scan, sound, write_lines, write_paths
 
-from audio_cache_daemon.formats import META_NAME
-from audio_cache_daemon.model import CacheLocation
+from audio_cache_daemon.location import META_NAME, CacheLocation
 from builders import CacheBuilder
 
 FEW = 20

@@ -14,8 +14,9 @@ from observing import bare_cache, problem_count, problems, scan, states, write_l
 
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.errors import CacheUnreadableError
-from audio_cache_daemon.formats import META_NAME, identify, read_ids
-from audio_cache_daemon.model import CacheLocation, Memory, ScanNeeds
+from audio_cache_daemon.formats import identify, read_ids
+from audio_cache_daemon.location import META_NAME, CacheLocation
+from audio_cache_daemon.model import Memory, ScanNeeds
 from builders import CacheBuilder
 
 ROW = b'{"path": "/nowhere/%d.wav", "prompt": "x", "timestamp": %d}\n'

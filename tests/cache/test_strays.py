@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from observing import STAMP, leftovers, orphans, scan, sound
 
-from audio_cache_daemon.model import STATE_DIRECTORY, Inventory
+from audio_cache_daemon.location import STATE_DIRECTORY
+from audio_cache_daemon.model import Inventory
 from builders import DAY, NOW, CacheBuilder
 
 FEW = 20

@@ -10,7 +10,7 @@ import pytest
 
 from audio_cache_daemon.cache.survey import Survey, survey_cache
 from audio_cache_daemon.errors import CacheUnreadableError, ConfigError
-from audio_cache_daemon.model import STATE_DIRECTORY, CacheLocation
+from audio_cache_daemon.location import STATE_DIRECTORY, CacheLocation
 from builders import CacheBuilder
 
 

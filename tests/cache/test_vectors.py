@@ -14,8 +14,15 @@ from observing import problems, scan
 
 from audio_cache_daemon.cache.vectors import check_alignment, index_fault
 from audio_cache_daemon.errors import InconsistentIndexError
-from audio_cache_daemon.formats import ARRAY_NAMES, BGE_TEXT_NAME, CLAP_AUDIO_NAME, CLAP_TEXT_NAME, META_NAME
-from audio_cache_daemon.model import CacheLocation, Inventory
+from audio_cache_daemon.location import (
+    ARRAY_NAMES,
+    BGE_TEXT_NAME,
+    CLAP_AUDIO_NAME,
+    CLAP_TEXT_NAME,
+    META_NAME,
+    CacheLocation,
+)
+from audio_cache_daemon.model import Inventory
 from builders import WIDTHS, CacheBuilder
 
 ROWS = 24

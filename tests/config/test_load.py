@@ -11,7 +11,7 @@ from audio_cache_daemon.config.load import CONFIG_VARIABLE, find_config, load_se
 from audio_cache_daemon.config.problems import ConfigProblem, InvalidConfigError
 from audio_cache_daemon.config.settings import AuditSettings, CacheSettings, HttpSettings, LogSettings, WriterSettings
 from audio_cache_daemon.errors import ConfigError
-from audio_cache_daemon.model import CacheLocation
+from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.retention.policy import (
     Dedupe,
     InState,

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from audio_cache_daemon.demo.bulk import BulkOptions, make_cache
-from audio_cache_daemon.formats import ARRAY_NAMES, CLAP_AUDIO_NAME, CLAP_TEXT_NAME, META_NAME
-from audio_cache_daemon.model import CacheLocation
+from audio_cache_daemon.location import ARRAY_NAMES, CLAP_AUDIO_NAME, CLAP_TEXT_NAME, META_NAME, CacheLocation
 
 NOW = 1_750_000_000.0
 DAY = 86400.0

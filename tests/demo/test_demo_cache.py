@@ -17,13 +17,13 @@ from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.config.load import load_settings
 from audio_cache_daemon.demo.generate import Demo, make_demo_cache
 from audio_cache_daemon.errors import ConfigError
-from audio_cache_daemon.formats import (
+from audio_cache_daemon.formats import decode_row
+from audio_cache_daemon.location import (
     ARRAY_NAMES,
     BGE_TEXT_NAME,
     CLAP_AUDIO_NAME,
     CLAP_TEXT_NAME,
     META_NAME,
-    decode_row,
     is_leftover_name,
     is_written_name,
 )

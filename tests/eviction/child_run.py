@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 from cache_runs import run_policy
 
-from audio_cache_daemon.model import CacheLocation
+from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.retention.policy import InState, Limits, Pattern, Policy, Rule, TrashLimits
 from builders import NOW
 

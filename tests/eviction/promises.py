@@ -11,7 +11,8 @@ from cache_runs import DROP, Item, TrashedRun, audio_files, open_trash, read_ite
 from audio_cache_daemon.eviction.execution import TRASH
 from audio_cache_daemon.eviction.lock import cache_lock
 from audio_cache_daemon.eviction.recovery import recover
-from audio_cache_daemon.model import CacheLocation, RunResult
+from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.model import RunResult
 from audio_cache_daemon.retention.policy import InState, Policy, Rule
 from builders import CacheBuilder
 

@@ -24,8 +24,8 @@ from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.eviction.execute import execute_plan
 from audio_cache_daemon.eviction.execution import TRASH, Execution
 from audio_cache_daemon.eviction.recovery import interrupted_run, recover
-from audio_cache_daemon.formats import BGE_TEXT_NAME, CLAP_TEXT_NAME, META_NAME
-from audio_cache_daemon.model import CacheLocation, OutcomeKind, RunResult
+from audio_cache_daemon.location import BGE_TEXT_NAME, CLAP_TEXT_NAME, META_NAME, CacheLocation
+from audio_cache_daemon.model import OutcomeKind, RunResult
 from audio_cache_daemon.retention.policy import Policy
 
 ENDINGS = {

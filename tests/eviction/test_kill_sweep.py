@@ -13,7 +13,7 @@ from kill_points import LAST, Death, points_for, run_points
 from promises import POLICY, World, check_recovery, make_world
 from strace import NAMING_CALLS, WRITING_CALLS, count_calls
 
-from audio_cache_daemon.formats import ARRAY_NAMES, META_NAME
+from audio_cache_daemon.location import ARRAY_NAMES, META_NAME
 
 OTHERS = 3
 """One in so many of the calls that change neither names nor contents: before and after a flush it looks the same."""

@@ -11,8 +11,9 @@ from cache_runs import make_dozen, run_policy, snapshot, target_of
 
 from audio_cache_daemon.errors import CacheLockedError, MaintenanceError
 from audio_cache_daemon.eviction.lock import cache_lock
-from audio_cache_daemon.maintenance import RunRequest, run_maintenance
+from audio_cache_daemon.maintenance import run_maintenance
 from audio_cache_daemon.model import RunResult
+from audio_cache_daemon.request import RunRequest
 
 
 def test_a_second_maintainer_is_refused_and_told_who_holds_the_lock(tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ from child_run import NOBODY, Answer, order_for, run_child
 
 from audio_cache_daemon.eviction.execution import TRASH
 from audio_cache_daemon.eviction.memory import remember, save_memory
-from audio_cache_daemon.formats import ARRAY_NAMES, META_NAME
-from audio_cache_daemon.model import STATE_DIRECTORY, CacheLocation
+from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, STATE_DIRECTORY, CacheLocation
 from builders import CacheBuilder
 
 WRITER, STRANGER, GROUP = 12345, 23456, 34567

@@ -8,8 +8,9 @@ from pathlib import Path
 from cache_runs import DROP, plan_policy, run_policy, target_of
 
 from audio_cache_daemon.eviction.memory import remember, save_memory
-from audio_cache_daemon.maintenance import Listener, RunRequest, run_maintenance
+from audio_cache_daemon.maintenance import run_maintenance
 from audio_cache_daemon.model import Plan, RunResult
+from audio_cache_daemon.request import Listener, RunRequest
 from audio_cache_daemon.retention.policy import InState, Limits, Rule
 from audio_cache_daemon.state import load_memory
 from builders import DAY, NOW, CacheBuilder

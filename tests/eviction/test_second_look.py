@@ -25,7 +25,8 @@ from cache_runs import (
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.eviction.execute import execute_plan
 from audio_cache_daemon.eviction.execution import Execution
-from audio_cache_daemon.model import CacheLocation, RunResult, ScanNeeds
+from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.model import RunResult, ScanNeeds
 from audio_cache_daemon.retention.plan import plan_evictions
 from audio_cache_daemon.retention.policy import Dedupe, Rule
 from builders import CacheBuilder

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from audio_cache_daemon.location import CacheLocation, Root
 from audio_cache_daemon.model import (
     ArrayInfo,
-    CacheLocation,
     FileIdentity,
     IndexInfo,
     Inventory,
     ItemState,
-    Root,
     Rows,
     StrayKind,
     Strays,

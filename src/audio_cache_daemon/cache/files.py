@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_cache_daemon.cache.walk import Walk, is_plain_file
-from audio_cache_daemon.formats import AUDIO_SUFFIXES, Row, decode_row, is_audio_name, read_lines
+from audio_cache_daemon.cache.listing import is_plain_file
+from audio_cache_daemon.cache.walk import Walk
+from audio_cache_daemon.formats import Row, decode_row, read_lines
+from audio_cache_daemon.location import AUDIO_SUFFIXES, is_audio_name
 from audio_cache_daemon.model import Ints, ItemState
 from audio_cache_daemon.paths import Folder, Folders, PathResolver, file_key
 
@@ -97,7 +99,7 @@ class FileFinder:
         found["state"], found["root"], found["size"] = ItemState.UNDECIDABLE, -1, -1
         places, there = self._walk.find(keys)
         there &= folder >= 0
-        there[there] = self._walk.files["plain"][places[there]]
+        there[there] = self._walk.files["size"][places[there]] >= 0
         files = self._walk.files[places[there]]
         for name in ("size", "inode", "mtime_ns"):
             found[name][there] = files[name]

@@ -16,6 +16,7 @@ from audio_cache_daemon.formats import (
     decode_rows,
     durations,
     iter_blocks,
+    line_ends,
     qualities,
 )
 from audio_cache_daemon.model import Ints, Problem, Truth
@@ -90,7 +91,7 @@ class IndexReader:
     def read(self, file: BinaryIO) -> None:
         """Take in all lines of `file`; afterwards `keys` are the keys of the files that they name."""
         for start, block in iter_blocks(file):
-            ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + 1
+            ends = line_ends(block)
             if not block.endswith(b"\n"):
                 self.torn_tail = True
                 self._problems.add("torn_tail", f"line {self._lines + len(ends) + 1}", "the last line has no end")
@@ -103,7 +104,7 @@ class IndexReader:
         self.keys = self.columns.take("key", np.int64)
 
     def _decode(self, block: bytes, ends: Ints) -> Sequence[Row | None]:
-        rows = decode_rows(block)
+        rows = decode_rows(block, ends)
         if rows is not None:
             return rows
         starts = [0, *ends[:-1].tolist()]

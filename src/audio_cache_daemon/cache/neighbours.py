@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from audio_cache_daemon.formats import META_NAME, Row, decode_row, decode_rows, iter_blocks
-from audio_cache_daemon.model import CacheLocation, Ints
+from audio_cache_daemon.formats import Row, decode_row, decode_rows, iter_blocks, line_ends
+from audio_cache_daemon.location import META_NAME, CacheLocation
+from audio_cache_daemon.model import Ints
 from audio_cache_daemon.paths import Folder, PathResolver, file_key, open_regular, path_parts
 
 
@@ -71,7 +72,7 @@ def _read_names(other: CacheLocation, keys: list[int], names: set[int]) -> bool:
 
 
 def _decode(block: bytes) -> Sequence[Row | None]:
-    rows = decode_rows(block)
+    rows = decode_rows(block, line_ends(block))
     return rows if rows is not None else [decode_row(line)[0] for line in block.removesuffix(b"\n").split(b"\n")]
 
 

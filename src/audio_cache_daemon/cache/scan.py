@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -16,14 +16,15 @@ from audio_cache_daemon.cache.beside import beside
 from audio_cache_daemon.cache.content import ContentReader, number_groups
 from audio_cache_daemon.cache.files import FileFinder, FileNames
 from audio_cache_daemon.cache.index import IndexReader, ProblemLog
+from audio_cache_daemon.cache.listing import Listing, list_files
 from audio_cache_daemon.cache.neighbours import NeighbourNames, read_neighbours
 from audio_cache_daemon.cache.strays import find_strays
 from audio_cache_daemon.cache.vectors import read_arrays
-from audio_cache_daemon.cache.walk import Walk, walk_roots
+from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.errors import CacheUnreadableError
-from audio_cache_daemon.formats import META_NAME, identify, read_ids
+from audio_cache_daemon.formats import identify, read_ids
+from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import (
-    CacheLocation,
     FileIdentity,
     IndexInfo,
     Inventory,
@@ -48,19 +49,23 @@ _ORPHAN_SHARE = 5
 class Surroundings:
     """What a scan has to know beyond the cache itself.
 
-    `neighbours` are the other configured caches, `memory` is what is remembered of this one.
+    `neighbours` are the other configured caches, `memory` is what is remembered of this one; `listing` waits for
+    the files' listing that was begun ahead, and can be called once.
     """
 
     neighbours: Sequence[CacheLocation] = ()
     memory: Memory | None = None
+    listing: Callable[[], Listing] | None = None
 
 
 def scan_cache(location: CacheLocation, needs: ScanNeeds, around: Surroundings | None = None) -> Inventory:
     """The inventory of a cache; CacheUnreadableError when there is no index that can be read."""
+    around = around or Surroundings()
     for _ in range(_LOOKS - 1):
         with suppress(_ChangedMeanwhileError):
-            return _scan_once(location, needs, around or Surroundings(), strict=True)
-    return _scan_once(location, needs, around or Surroundings(), strict=False)
+            return _scan_once(location, needs, around, strict=True)
+        around = replace(around, listing=None)
+    return _scan_once(location, needs, around, strict=False)
 
 
 class _ChangedMeanwhileError(Exception):
@@ -73,7 +78,7 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
     with (
         open_index(location) as meta,
         Folders(location) as folders,
-        beside(lambda: walk_roots(folders)) as finish_walk,
+        nullcontext(around.listing) if around.listing else beside(lambda: list_files(folders)) as finish_listing,
     ):
         before = identify(os.fstat(meta.fileno()))
         names = FileNames(resolver)
@@ -83,11 +88,12 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         neighbours = read_neighbours(location, around.neighbours)
         prompts = reader.columns.take("prompt", np.int64)
         prompt = number_groups(prompts, prompts != 0)
-        walk = finish_walk()
+        listing = finish_listing()
+        walk = Walk.of(listing)
         if strict and _identity_of(location.path / META_NAME) != before:
             raise _ChangedMeanwhileError
         rows = _build_rows(reader, prompt, FileFinder(names, walk, folders, meta.fileno()), neighbours)
-        _note_paths(problems, names, walk)
+        _note_paths(problems, names, listing)
         if around.memory is not None:
             rows = _recall(meta.fileno(), rows, around.memory)
         if needs.content:
@@ -150,10 +156,10 @@ def _build_rows(reader: IndexReader, prompt: NDArray[np.int32], finder: FileFind
     )
 
 
-def _note_paths(problems: ProblemLog, names: FileNames, walk: Walk) -> None:
+def _note_paths(problems: ProblemLog, names: FileNames, listing: Listing) -> None:
     for problem, count in names.problems.items():
         problems.add("undecidable_path", "", problem, count)
-    for place, reason in walk.unlisted:
+    for place, reason in listing.unlisted:
         problems.add("unreadable_directory", place, f"is passed over: {reason}")
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from audio_cache_daemon.cache.walk import Walk, is_plain_file
-from audio_cache_daemon.formats import is_leftover_name, is_written_name
+from audio_cache_daemon.cache.listing import is_plain_file
+from audio_cache_daemon.cache.walk import Walk
+from audio_cache_daemon.location import is_leftover_name, is_written_name
 from audio_cache_daemon.model import Ints, StrayKind, Strays
 from audio_cache_daemon.paths import Folder, Folders, file_key
 

@@ -19,8 +19,9 @@ from audio_cache_daemon.cache.index import ProblemLog
 from audio_cache_daemon.cache.roots import choose_roots, describe_reach
 from audio_cache_daemon.cache.scan import open_index, scan_cache
 from audio_cache_daemon.errors import ConfigError
-from audio_cache_daemon.formats import decode_row, is_audio_name, iter_blocks
-from audio_cache_daemon.model import STATE_DIRECTORY, CacheLocation, Inventory, Problem, ScanNeeds
+from audio_cache_daemon.formats import decode_row, iter_blocks
+from audio_cache_daemon.location import STATE_DIRECTORY, CacheLocation, is_audio_name
+from audio_cache_daemon.model import Inventory, Problem, ScanNeeds
 
 _SAMPLE = 10
 """File names of a directory that are looked for: so many of its first rows and of its last; cleaners take the old."""

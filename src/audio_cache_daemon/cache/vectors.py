@@ -11,14 +11,8 @@ from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.index import ProblemLog
 from audio_cache_daemon.errors import InconsistentIndexError
-from audio_cache_daemon.formats import (
-    ARRAY_NAMES,
-    BGE_TEXT_NAME,
-    CLAP_AUDIO_NAME,
-    CLAP_TEXT_NAME,
-    identify,
-    read_array_info,
-)
+from audio_cache_daemon.formats import identify, read_array_info
+from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, CLAP_AUDIO_NAME, CLAP_TEXT_NAME
 from audio_cache_daemon.model import ArrayInfo, Bools, Inventory
 from audio_cache_daemon.paths import open_regular
 

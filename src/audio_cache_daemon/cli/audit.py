@@ -12,12 +12,12 @@ from audio_cache_daemon.cli.options import Choice, Moment, cache_options
 from audio_cache_daemon.cli.screens import messages, output, print_json, wants_json
 from audio_cache_daemon.cli.status import ExitStatus
 from audio_cache_daemon.cli.target import choose_targets
-from audio_cache_daemon.maintenance import Target
 from audio_cache_daemon.model import Problem
 from audio_cache_daemon.reporting.audit_reader import RecordFilter, read_records, verify_chain
 from audio_cache_daemon.reporting.audit_record import Head, Record, log_files
 from audio_cache_daemon.reporting.run_text import describe_reason
 from audio_cache_daemon.reporting.terminal import Column, Symbol
+from audio_cache_daemon.request import Target
 from audio_cache_daemon.state import load_audit_head
 
 

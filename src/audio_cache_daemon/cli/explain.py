@@ -12,7 +12,7 @@ from audio_cache_daemon.cli.screens import output, print_json, wants_json
 from audio_cache_daemon.cli.target import choose_targets
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.formats import stray_id
-from audio_cache_daemon.maintenance import Target, observe
+from audio_cache_daemon.maintenance import observe
 from audio_cache_daemon.model import Inventory, StrayKind
 from audio_cache_daemon.readback import ReadRow, RowReader
 from audio_cache_daemon.reporting.explanations import (
@@ -22,6 +22,7 @@ from audio_cache_daemon.reporting.explanations import (
     view_verdict,
 )
 from audio_cache_daemon.reporting.items import ItemView, view_items
+from audio_cache_daemon.request import Target
 from audio_cache_daemon.retention.explain import Explanation, explain_row, explain_stray
 from audio_cache_daemon.state import load_memory
 from audio_cache_daemon.units import format_time

@@ -11,7 +11,6 @@ from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.cli.options import Choice, cache_options
 from audio_cache_daemon.cli.screens import output, print_json, wants_json
 from audio_cache_daemon.cli.target import choose_targets
-from audio_cache_daemon.maintenance import Target
 from audio_cache_daemon.model import Inventory, ScanNeeds
 from audio_cache_daemon.reporting.items import (
     SortKey,
@@ -24,6 +23,7 @@ from audio_cache_daemon.reporting.items import (
 )
 from audio_cache_daemon.reporting.statistics import print_statistics, statistics_as_json, take_statistics
 from audio_cache_daemon.reporting.terminal import Symbol
+from audio_cache_daemon.request import Target
 
 
 @click.command()

@@ -20,13 +20,14 @@ from audio_cache_daemon.cli.screens import (
 from audio_cache_daemon.cli.status import ExitStatus, worst_status
 from audio_cache_daemon.cli.target import choose_target, describe_writer, new_request, with_policy
 from audio_cache_daemon.errors import ConfigError
-from audio_cache_daemon.maintenance import Target, preview_maintenance, run_maintenance
+from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
 from audio_cache_daemon.model import ScanNeeds
 from audio_cache_daemon.patterns import compile_pattern
 from audio_cache_daemon.reporting.items import group_by_prompt, groups_as_json, print_groups, view_items
 from audio_cache_daemon.reporting.run_summary import run_as_json
 from audio_cache_daemon.reporting.run_text import print_outcome, print_plan, print_refusals
 from audio_cache_daemon.reporting.terminal import Symbol
+from audio_cache_daemon.request import Target
 from audio_cache_daemon.retention.policy import (
     Budget,
     Dedupe,

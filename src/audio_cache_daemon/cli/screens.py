@@ -11,10 +11,10 @@ from typing import Self
 import msgspec
 
 from audio_cache_daemon.cli.options import Choice
-from audio_cache_daemon.maintenance import Listener
 from audio_cache_daemon.model import Plan
 from audio_cache_daemon.reporting.run_summary import encode_evictions
 from audio_cache_daemon.reporting.terminal import ProgressBar, Screen, screen_for, write_json
+from audio_cache_daemon.request import Listener
 
 
 def output() -> Screen:

@@ -14,9 +14,8 @@ from audio_cache_daemon.config.lint import lint
 from audio_cache_daemon.config.load import find_config, load_settings
 from audio_cache_daemon.config.settings import CacheSettings, Settings, WriterSettings
 from audio_cache_daemon.errors import ConfigError
-from audio_cache_daemon.formats import ARRAY_NAMES, META_NAME
-from audio_cache_daemon.maintenance import RunRequest, Target
-from audio_cache_daemon.model import CacheLocation
+from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
+from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.retention.policy import Policy
 from audio_cache_daemon.units import format_duration
 
@@ -26,9 +25,15 @@ SETTLED_SECONDS = 86400.0
 _DEFAULT_DIRECTORY = Path("audio_cache")
 
 
-def choose_targets(choice: Choice) -> list[Target]:
-    """The caches that are meant: all of the configuration, unless one is named; ConfigError if there is none."""
-    settings = _settings(choice)
+def choose_targets(choice: Choice, *, check: bool = False) -> list[Target]:
+    """The caches that are meant: all of the configuration, unless one is named; ConfigError if there is none.
+
+    To `check` the configuration refuses one that can't work: ConfigError with everything that must be mended.
+    """
+    path = find_config(choice.config, os.environ)
+    settings = load_settings(path, os.environ) if path is not None else None
+    if check and settings is not None:
+        _refuse_errors(settings)
     if choice.cache_dir is not None:
         return [_by_directory(choice.cache_dir, choice, settings)]
     if settings is None:
@@ -40,15 +45,6 @@ def choose_targets(choice: Choice) -> list[Target]:
     if choice.cache not in settings.caches:
         raise ConfigError(f"{settings.source} has no cache {choice.cache}; it has {', '.join(settings.caches)}")
     return [_configured(settings, choice.cache, choice)]
-
-
-def check_settings(choice: Choice) -> None:
-    """Refuse to act under a configuration that can't work; ConfigError with everything that must be mended."""
-    settings = _settings(choice)
-    errors = [finding for finding in lint(settings) if finding.level == "error"] if settings is not None else []
-    if settings is not None and errors:
-        text = "\n".join(f"{settings.source}: {finding.key}: {finding.message}" for finding in errors)
-        raise ConfigError(text)
 
 
 def choose_target(choice: Choice) -> Target:
@@ -83,9 +79,10 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _settings(choice: Choice) -> Settings | None:
-    path = find_config(choice.config, os.environ)
-    return load_settings(path, os.environ) if path is not None else None
+def _refuse_errors(settings: Settings) -> None:
+    errors = [finding for finding in lint(settings) if finding.level == "error"]
+    if errors:
+        raise ConfigError("\n".join(f"{settings.source}: {finding.key}: {finding.message}" for finding in errors))
 
 
 def _configured(settings: Settings, name: str, choice: Choice) -> Target:

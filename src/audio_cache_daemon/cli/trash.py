@@ -12,8 +12,8 @@ from audio_cache_daemon.cli.status import ExitStatus
 from audio_cache_daemon.cli.target import choose_target, choose_targets, new_request
 from audio_cache_daemon.errors import ConfigError
 from audio_cache_daemon.eviction.trash import TrashedRun, list_trash
-from audio_cache_daemon.maintenance import Target
 from audio_cache_daemon.reporting.terminal import Column, Symbol
+from audio_cache_daemon.request import Target
 from audio_cache_daemon.undo import empty_trash, restore_from_trash
 from audio_cache_daemon.units import format_size, format_time
 

@@ -14,7 +14,7 @@ from audio_cache_daemon.config.nodes import UnreadableYamlError, compose
 from audio_cache_daemon.config.problems import ConfigProblem, InvalidConfigError
 from audio_cache_daemon.config.reader import DocumentReader, TooManyValuesError
 from audio_cache_daemon.config.settings import CacheSettings, Settings
-from audio_cache_daemon.model import CacheLocation
+from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.retention.policy import Policy
 
 CONFIG_VARIABLE = "AUDIO_CACHE_DAEMON_CONFIG"

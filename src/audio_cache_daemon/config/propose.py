@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from audio_cache_daemon.config.settings import WriterSettings
-from audio_cache_daemon.model import CacheLocation, Inventory, StrayKind
+from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.model import Inventory, StrayKind
 from audio_cache_daemon.units import format_duration, format_size, format_time
 
 _WIDTH = 118

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from audio_cache_daemon.model import CacheLocation
+from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.retention.policy import Policy
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.random import Generator
 
 from audio_cache_daemon.demo.index import WIDTHS, Embedder, products, slug
-from audio_cache_daemon.formats import ARRAY_NAMES, META_NAME
-from audio_cache_daemon.model import Bools, CacheLocation, Floats, Ints
+from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
+from audio_cache_daemon.model import Bools, Floats, Ints
 
 _DAYS = 90
 _CHUNK_ROWS = 4096

@@ -16,7 +16,7 @@ from numpy.random import Generator
 from audio_cache_daemon.demo.index import Item, Vectors, encode_row, file_name, make_vectors, score_items, slug
 from audio_cache_daemon.demo.prompts import PROMPTS
 from audio_cache_daemon.demo.sounds import make_sound, write_wav
-from audio_cache_daemon.formats import BGE_TEXT_NAME, CLAP_AUDIO_NAME
+from audio_cache_daemon.location import BGE_TEXT_NAME, CLAP_AUDIO_NAME
 
 DAY = 86400.0
 

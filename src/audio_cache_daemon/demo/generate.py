@@ -15,7 +15,7 @@ from audio_cache_daemon.demo.index import Item, encode_row, file_name, make_row,
 from audio_cache_daemon.demo.prompts import PROMPTS, Prompt
 from audio_cache_daemon.demo.sounds import SAMPLE_RATE, make_sound, write_wav
 from audio_cache_daemon.errors import ConfigError
-from audio_cache_daemon.model import CacheLocation
+from audio_cache_daemon.location import CacheLocation
 
 _OLDEST = 60 * DAY
 _TAKES = (1, 2, 2, 3, 3, 4, 5, 8)

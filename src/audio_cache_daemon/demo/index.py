@@ -18,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_cache_daemon.formats import ARRAY_NAMES, CLAP_AUDIO_NAME, CLAP_TEXT_NAME, META_NAME
+from audio_cache_daemon.location import ARRAY_NAMES, CLAP_AUDIO_NAME, CLAP_TEXT_NAME, META_NAME
 from audio_cache_daemon.model import Floats, Ints
 
 Vectors: TypeAlias = NDArray[np.float32]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from audio_cache_daemon.errors import MaintenanceError
-from audio_cache_daemon.model import STATE_DIRECTORY
+from audio_cache_daemon.location import STATE_DIRECTORY
 
 
 def make_state_directory(parent: Path, *below: str) -> Path:

@@ -32,7 +32,8 @@ from audio_cache_daemon.eviction.rewrite import (
     read_journal,
 )
 from audio_cache_daemon.eviction.second_look import SecondLook
-from audio_cache_daemon.model import Bools, CacheLocation, FileIdentity, Outcome, OutcomeKind, Plan
+from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.model import Bools, FileIdentity, Outcome, OutcomeKind, Plan
 from audio_cache_daemon.paths import Folders
 
 _SAVED = "saved"

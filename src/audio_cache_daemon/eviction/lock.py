@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 from audio_cache_daemon.errors import CacheLockedError, MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, own_like
-from audio_cache_daemon.model import CacheLocation
+from audio_cache_daemon.location import CacheLocation
 
 _POLL_SECONDS = 0.1
 

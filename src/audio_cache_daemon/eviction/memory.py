@@ -9,8 +9,9 @@ import numpy as np
 
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, write_durably
-from audio_cache_daemon.formats import META_NAME, read_ids
-from audio_cache_daemon.model import CacheLocation, Memory, Plan
+from audio_cache_daemon.formats import read_ids
+from audio_cache_daemon.location import META_NAME, CacheLocation
+from audio_cache_daemon.model import Memory, Plan
 from audio_cache_daemon.state import AUDIT_HEAD_NAME, encode_memory, memory_path
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from audio_cache_daemon.eviction.execute import take_files_away
 from audio_cache_daemon.eviction.rewrite import finish_rewrite, read_journal, recover_rewrite
-from audio_cache_daemon.model import CacheLocation, Outcome, OutcomeKind
+from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.model import Outcome, OutcomeKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,9 @@ from audio_cache_daemon.eviction.manifest import (
 )
 from audio_cache_daemon.eviction.removal import look_again
 from audio_cache_daemon.eviction.rewrite import REWRITE, Addition, exchange_index, finish_rewrite, prepare_rewrite
-from audio_cache_daemon.formats import META_NAME, decode_row, iter_blocks
-from audio_cache_daemon.model import STATE_DIRECTORY, FileIdentity, Inventory
+from audio_cache_daemon.formats import decode_row, iter_blocks
+from audio_cache_daemon.location import META_NAME, STATE_DIRECTORY
+from audio_cache_daemon.model import FileIdentity, Inventory
 from audio_cache_daemon.paths import Folders
 
 _RESTORED = "restored.json"

@@ -25,8 +25,9 @@ from audio_cache_daemon.eviction.exchange import exchange, settle
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.manifest import ROWS_NAME
 from audio_cache_daemon.eviction.ranges import copy_ranges, kept_ranges, write_all
-from audio_cache_daemon.formats import ARRAY_NAMES, META_NAME, array_header, identify, read_array_info
-from audio_cache_daemon.model import ArrayInfo, Bools, CacheLocation, FileIdentity, Ints, Inventory
+from audio_cache_daemon.formats import array_header, identify, read_array_info
+from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
+from audio_cache_daemon.model import ArrayInfo, Bools, FileIdentity, Ints, Inventory
 
 REWRITE = "rewrite"
 """Our directory, in the cache's state directory, for a run that isn't through."""

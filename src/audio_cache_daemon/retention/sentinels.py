@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from audio_cache_daemon.model import Inventory, ItemState, Memory, Refusal, Root
+from audio_cache_daemon.location import Root
+from audio_cache_daemon.model import Inventory, ItemState, Memory, Refusal
 from audio_cache_daemon.units import format_time
 
 CLOCK_TOLERANCE_SECONDS = 60.0

@@ -1,0 +1,54 @@
+"""One pass over each cache, or a preview of it, and what is printed of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from msgspec import Raw
+
+from audio_cache_daemon.cache.listing import Listing
+from audio_cache_daemon.cli.options import Choice
+from audio_cache_daemon.cli.screens import Watcher, messages, output, print_json, wants_json
+from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
+from audio_cache_daemon.model import RunReport
+from audio_cache_daemon.reporting.run_summary import run_as_json
+from audio_cache_daemon.reporting.run_text import print_outcome, print_plan, print_refusals
+from audio_cache_daemon.request import RunRequest, Target
+
+
+def preview_all(
+    targets: Sequence[Target], request: RunRequest, choice: Choice, limit: int, listing: Callable[[], Listing]
+) -> list[RunReport]:
+    """Show what a run would do to each cache; `listing` is that of the first one's files, begun ahead."""
+    reports, encoded = [], []
+    for number, target in enumerate(targets):
+        with Watcher(encode=wants_json(choice)) as watcher:
+            reports.append(preview_maintenance(target, request, watcher.listener, None if number else listing))
+        encoded.append(watcher.evictions)
+    _show(targets, reports, encoded if wants_json(choice) else None, limit)
+    return reports
+
+
+def run_all(targets: Sequence[Target], request: RunRequest, choice: Choice, limit: int) -> list[RunReport]:
+    """Maintain each cache, and show what was done."""
+    reports, encoded = [], []
+    for target in targets:
+        with Watcher(encode=wants_json(choice)) as watcher:
+            reports.append(run_maintenance(target, request, time.time, watcher.listener))
+        encoded.append(watcher.evictions)
+    _show(targets, reports, encoded if wants_json(choice) else None, limit)
+    return reports
+
+
+def _show(targets: Sequence[Target], reports: Sequence[RunReport], encoded: Sequence[Raw] | None, limit: int) -> None:
+    """Print the runs: as one JSON object when their planned evictions are `encoded`, else for people."""
+    if encoded is not None:
+        print_json({"caches": [run_as_json(*ran) for ran in zip(reports, encoded, strict=True)]})
+        return
+    for target, report in zip(targets, reports, strict=True):
+        if report.outcome is None:
+            print_plan(output(), report, limit)
+        if report.error is None:
+            print_refusals(messages(), report)
+        print_outcome(messages() if report.error else output(), report, target.settings.policy.trash.keep)

@@ -1,0 +1,59 @@
+"""What a run is asked to do: to which cache, when, for whom, and who wants to hear of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from audio_cache_daemon.config.settings import CacheSettings
+from audio_cache_daemon.location import CacheLocation
+
+if TYPE_CHECKING:  # the model imports numpy, and a request is known before anything is read
+    from audio_cache_daemon.model import Plan
+
+Progress: TypeAlias = Callable[[str, int, int | None], None]
+"""Told of each step: what is done, how many of it, of how many (None: not known)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who wants to hear of a run while it goes on: of its steps, and of its plan before anything is changed."""
+
+    progress: Progress = lambda _step, _done, _total: None
+    planned: Callable[[Plan], None] = lambda _plan: None
+
+
+SILENT = Listener()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A cache to maintain, and what is to be known for it beyond its own settings.
+
+    `neighbours` are the other configured caches, `audit_path` is its audit log, `config` the configuration's hash.
+    """
+
+    settings: CacheSettings
+    audit_path: Path
+    neighbours: tuple[CacheLocation, ...] = ()
+    prompts: Literal["full", "omit"] = "full"
+    config: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One run: at which moment (`now`, seconds since the epoch), under which id, for whom, with what allowed.
+
+    `accepted` are the sentinels' findings that the operator accepts; without `limits` the policy's limits don't
+    hold; `wait` is how many seconds to wait for the lock.
+    """
+
+    now: float
+    run: str
+    trigger: str = "command"
+    actor: str = ""
+    limits: bool = True
+    accepted: frozenset[str] = frozenset()
+    wait: float = 0.0
