@@ -13,7 +13,19 @@ PACKAGE = "audio_cache_daemon"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 MODULES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
 
-BASE = {"model", "location", "formats", "units", "errors", "patterns", "paths", "readback", "state", "__init__"}
+BASE = {
+    "model",
+    "location",
+    "manifest",
+    "formats",
+    "units",
+    "errors",
+    "patterns",
+    "paths",
+    "readback",
+    "state",
+    "__init__",
+}
 STAGES = {"cache", "retention", "eviction", "reporting"}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),

@@ -13,15 +13,7 @@ from msgspec.structs import replace
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import create_file, make_state_directory, sync_directory
 from audio_cache_daemon.eviction.execution import TRASH, Execution
-from audio_cache_daemon.eviction.manifest import (
-    MANIFEST_NAME,
-    ManifestEntry,
-    RunNote,
-    append_entry,
-    read_manifest,
-    save_note,
-    save_rows,
-)
+from audio_cache_daemon.eviction.manifest import append_entry, save_note, save_rows
 from audio_cache_daemon.eviction.removal import take_away
 from audio_cache_daemon.eviction.rewrite import (
     REWRITE,
@@ -33,6 +25,7 @@ from audio_cache_daemon.eviction.rewrite import (
 )
 from audio_cache_daemon.eviction.second_look import SecondLook
 from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.manifest import MANIFEST_NAME, ManifestEntry, RunNote, read_manifest
 from audio_cache_daemon.model import Bools, FileIdentity, Outcome, OutcomeKind, Plan
 from audio_cache_daemon.paths import Folders
 

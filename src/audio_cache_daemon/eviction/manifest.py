@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import msgspec
 import numpy as np
@@ -20,48 +19,13 @@ import numpy as np
 from audio_cache_daemon.eviction.directories import create_file, write_durably
 from audio_cache_daemon.eviction.ranges import copy_ranges, write_all
 from audio_cache_daemon.formats import array_header, read_lines
+from audio_cache_daemon.manifest import NOTE_NAME, ROWS_NAME, ManifestEntry, RunNote
 from audio_cache_daemon.model import Ints, Inventory
-
-MANIFEST_NAME = "manifest.jsonl"
-ROWS_NAME = "rows.jsonl"
-NOTE_NAME = "run.json"
-
-
-class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One eviction. `row` and `stray` are numbers in the run's plan, one of them -1.
-
-    `file` is the path below the audio root `root` (its number in the cache), or "" when no file goes with it;
-    `name` is the file's name in the trash; size, inode and mtime_ns are the file's.
-    """
-
-    id: str
-    root: int
-    file: str
-    name: str
-    size: int
-    inode: int
-    mtime_ns: int
-    row: int = -1
-    stray: int = -1
-
-
-class RunNote(msgspec.Struct, frozen=True):
-    """What is common to the entries of a run: when it was (seconds since the epoch), and its audio roots, as bytes."""
-
-    version: Literal[1]
-    run: str
-    time: float
-    roots: tuple[bytes, ...]
 
 
 def save_note(directory: Path, note: RunNote) -> None:
     """Write the note of a run into its directory, flushed."""
     write_durably(directory / NOTE_NAME, msgspec.json.encode(note))
-
-
-def read_note(directory: Path) -> RunNote:
-    """The note of a run; OSError or ValueError when it can't be read."""
-    return msgspec.json.decode((directory / NOTE_NAME).read_bytes(), type=RunNote)
 
 
 def append_entry(file: BinaryIO, entry: ManifestEntry) -> None:
@@ -72,19 +36,6 @@ def append_entry(file: BinaryIO, entry: ManifestEntry) -> None:
         # A byte of a file name that is no UTF-8: Python's own library has an escape for it, and reads it back.
         line = json.dumps(msgspec.to_builtins(entry)).encode()
     file.write(line + b"\n")
-
-
-def read_manifest(path: Path) -> Iterator[ManifestEntry]:
-    """The entries of a run, in order; a torn last line is no entry, since nothing was done before it was whole."""
-    decoder = msgspec.json.Decoder(ManifestEntry)
-    with path.open("rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield decoder.decode(line)
-            except msgspec.DecodeError:
-                yield msgspec.convert(json.loads(line), ManifestEntry)
 
 
 def save_rows(inventory: Inventory, rows: Ints, directory: Path) -> None:

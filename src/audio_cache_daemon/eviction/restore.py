@@ -20,17 +20,11 @@ from audio_cache_daemon.errors import ConfigError, MaintenanceError
 from audio_cache_daemon.eviction.directories import create_file, make_state_directory, write_durably
 from audio_cache_daemon.eviction.exchange import rename_to_free_name
 from audio_cache_daemon.eviction.execution import TRASH, Execution
-from audio_cache_daemon.eviction.manifest import (
-    MANIFEST_NAME,
-    ROWS_NAME,
-    ManifestEntry,
-    read_manifest,
-    read_note,
-)
 from audio_cache_daemon.eviction.removal import look_again
 from audio_cache_daemon.eviction.rewrite import REWRITE, Addition, exchange_index, finish_rewrite, prepare_rewrite
 from audio_cache_daemon.formats import decode_row, iter_blocks
 from audio_cache_daemon.location import META_NAME, STATE_DIRECTORY
+from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, ManifestEntry, read_manifest, read_note
 from audio_cache_daemon.model import FileIdentity, Inventory
 from audio_cache_daemon.paths import Folders
 

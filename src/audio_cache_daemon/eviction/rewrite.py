@@ -23,10 +23,10 @@ from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory, write_durably
 from audio_cache_daemon.eviction.exchange import exchange, settle
 from audio_cache_daemon.eviction.execution import Execution
-from audio_cache_daemon.eviction.manifest import ROWS_NAME
 from audio_cache_daemon.eviction.ranges import copy_ranges, kept_ranges, write_all
 from audio_cache_daemon.formats import array_header, identify, read_array_info
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
+from audio_cache_daemon.manifest import ROWS_NAME
 from audio_cache_daemon.model import ArrayInfo, Bools, FileIdentity, Ints, Inventory
 
 REWRITE = "rewrite"

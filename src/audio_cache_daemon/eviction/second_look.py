@@ -10,9 +10,9 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from audio_cache_daemon.eviction.manifest import ManifestEntry
 from audio_cache_daemon.eviction.removal import check_owner, check_writable, look_again, open_file, same_bytes
 from audio_cache_daemon.formats import stray_id
+from audio_cache_daemon.manifest import ManifestEntry
 from audio_cache_daemon.model import FileIdentity, ItemState, Outcome, OutcomeKind, Plan
 from audio_cache_daemon.paths import Folder, Folders, PathResolver
 from audio_cache_daemon.readback import ReadRow, RowReader

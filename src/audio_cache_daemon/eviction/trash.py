@@ -11,9 +11,9 @@ from pathlib import Path
 
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.execution import TRASH
-from audio_cache_daemon.eviction.manifest import MANIFEST_NAME, RunNote, read_manifest, read_note
 from audio_cache_daemon.eviction.removal import remove_for_good
 from audio_cache_daemon.location import STATE_DIRECTORY, CacheLocation
+from audio_cache_daemon.manifest import MANIFEST_NAME, RunNote, read_manifest, read_note
 
 
 @dataclass(frozen=True, slots=True)
