@@ -21,8 +21,10 @@ BASE = {
     "units",
     "errors",
     "patterns",
+    "own_files",
     "paths",
     "readback",
+    "retired",
     "state",
     "__init__",
 }
@@ -33,10 +35,12 @@ MAY_IMPORT = {
     "config": BASE | {"retention", "config"},
     "demo": BASE | {"demo"},
     "request": BASE | {"config"},
-    "maintenance": BASE | STAGES | {"config", "request"},
+    "upkeep": BASE | STAGES | {"config", "request"},
+    "compaction": BASE | STAGES | {"config", "request", "upkeep"},
+    "maintenance": BASE | STAGES | {"config", "request", "upkeep", "compaction"},
     "undo": BASE | STAGES | {"config", "maintenance", "request"},
     "daemon": BASE | STAGES | {"config", "request", "maintenance", "undo", "daemon"},
-    "cli": BASE | STAGES | {"config", "demo", "request", "maintenance", "undo", "daemon", "cli"},
+    "cli": BASE | STAGES | {"compaction", "config", "demo", "request", "maintenance", "undo", "daemon", "cli"},
     "__main__": {"cli"},
 }
 CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}

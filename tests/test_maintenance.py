@@ -188,19 +188,6 @@ def test_a_preview_is_the_plan_that_a_run_carries_out(tmp_path: Path) -> None:
     assert preview.plan.rows.rule.tolist() == report.plan.rows.rule.tolist()
 
 
-def test_beside_a_running_generator_rows_stay_and_files_without_a_row_go(tmp_path: Path) -> None:
-    """writer.mode live: the run is deferred, and says why."""
-    location = make_cache(tmp_path).write()
-    index = {path: path.read_bytes() for path in location.path.iterdir()}
-    report = run(target(location, writer=WriterSettings(mode="live")))
-    assert report.result == RunResult.DEFERRED
-    assert report.outcome is not None
-    assert report.outcome.evicted == 1
-    assert {path: path.read_bytes() for path in index} == index
-    assert not list(location.audio_roots[0].glob("temp_*"))
-    assert any("generator" in message for message in report.messages)
-
-
 def test_vectors_of_other_rows_block_a_run_but_not_its_leftovers_alone(tmp_path: Path) -> None:
     """An array of the wrong length: no row can be dropped. Where none is to be, it is in nobody's way."""
     cache = make_cache(tmp_path)

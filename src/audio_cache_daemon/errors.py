@@ -15,6 +15,10 @@ class CacheUnreadableError(MaintenanceError):
     """The cache directory or its index can't be read at all."""
 
 
+class StateUnreadableError(MaintenanceError, ValueError):
+    """A file of our own isn't what we wrote, so nothing is done by what it says."""
+
+
 class CacheLockedError(MaintenanceError):
     """Another maintainer holds the lock of this cache."""
 
@@ -25,6 +29,10 @@ class UnsafePlanError(MaintenanceError):
 
 class InconsistentIndexError(MaintenanceError):
     """Rows and vectors can't be matched, so nothing may be dropped from the index."""
+
+
+class DeferredError(MaintenanceError):
+    """It can't be done now: the generator is adding an item, or there is no room. A later run does it."""
 
 
 class AuditError(MaintenanceError):

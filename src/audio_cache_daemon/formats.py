@@ -245,6 +245,11 @@ def _parse_header(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[np.gener
     return shape, fortran, dtype, stream.tell()
 
 
+def row_offsets(info: ArrayInfo) -> Ints:
+    """Where the rows of an array begin in its file, and where the last one ends."""
+    return info.data_offset + np.arange(info.rows + 1, dtype=np.int64) * info.row_bytes
+
+
 def array_header(info: ArrayInfo, rows: int) -> bytes:
     """A header like that of `info`, for `rows` rows; (0, width) when there are none, as the writer needs it."""
     stream = io.BytesIO()

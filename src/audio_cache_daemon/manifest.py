@@ -3,16 +3,21 @@
 A run has a directory of its own in the cache's state directory, with the manifest, the evicted rows as they were
 (`rows.jsonl`) and their vectors, in the order of the manifest: in `trash/<run>` what can be brought back, in
 `retired/<run>` what is still in the index, as rows whose vectors are zero.
+
+What is read is checked: files are moved and removed by it, and whoever can write there must not lead us elsewhere.
 """
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+
+from audio_cache_daemon.errors import StateUnreadableError
+from audio_cache_daemon.own_files import decode_own, is_path_below, is_plain_name
 
 MANIFEST_NAME = "manifest.jsonl"
 ROWS_NAME = "rows.jsonl"
@@ -23,7 +28,8 @@ class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One eviction. `row` and `stray` are numbers in the run's plan, one of them -1.
 
     `file` is the path below the audio root `root` (its number in the cache), or "" when no file goes with it;
-    `name` is the file's name in the trash; size, inode and mtime_ns are the file's.
+    `name` is the file's name in the trash; size, inode and mtime_ns are the file's. ValueError for a path or name
+    that leads elsewhere.
     """
 
     id: str
@@ -36,29 +42,55 @@ class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     row: int = -1
     stray: int = -1
 
+    def __post_init__(self) -> None:
+        if self.file and not is_path_below(self.file):
+            raise ValueError(f"{self.file!r} is no path below an audio root")
+        if not is_plain_name(self.name):
+            raise ValueError(f"{self.name!r} is no name in a trash")
+
 
 class RunNote(msgspec.Struct, frozen=True):
-    """What is common to the entries of a run: when it was (seconds since the epoch), and its audio roots, as bytes."""
+    """What is common to the entries of a run: when it was (seconds since the epoch), and its audio roots, as bytes.
+
+    `index` is the inode of the `meta.jsonl` in which the entries' rows are counted.
+    """
 
     version: Literal[1]
     run: str
     time: float
     roots: tuple[bytes, ...]
+    index: int = 0
 
 
 def read_note(directory: Path) -> RunNote:
-    """The note of a run; OSError or ValueError when it can't be read."""
-    return msgspec.json.decode((directory / NOTE_NAME).read_bytes(), type=RunNote)
+    """The note of a run; OSError or StateUnreadableError when it can't be read."""
+    path = directory / NOTE_NAME
+    try:
+        return decode_own(path.read_bytes(), RunNote)
+    except ValueError as error:
+        raise _unreadable(path, error) from None
 
 
-def read_manifest(path: Path) -> Iterator[ManifestEntry]:
-    """The entries of a run, in order; a torn last line is no entry, since nothing was done before it was whole."""
-    decoder = msgspec.json.Decoder(ManifestEntry)
+def read_manifest(path: Path, roots: int | None = None) -> Iterator[ManifestEntry]:
+    """The entries of a run, in order; a torn last line is no entry, since nothing was done before it was whole.
+
+    `roots` is how many audio roots the run had, where that is known. OSError or StateUnreadableError when the manifest
+    can't be read, or names what is none of a run's.
+    """
     with path.open("rb") as file:
         for line in file:
             if not line.endswith(b"\n"):
                 return
             try:
-                yield decoder.decode(line)
-            except msgspec.DecodeError:
-                yield msgspec.convert(json.loads(line), ManifestEntry)
+                entry = decode_own(line, ManifestEntry)
+            except ValueError as error:
+                raise _unreadable(path, error) from None
+            if entry.file and not 0 <= entry.root < (roots if roots is not None else sys.maxsize):
+                raise _unreadable(path, f"{entry.file!r} is in audio root {entry.root}, of which the run has none")
+            yield entry
+
+
+def _unreadable(path: Path, reason: object) -> StateUnreadableError:
+    return StateUnreadableError(
+        f"{path} isn't what was written there: {reason}; nothing is done by it: mend it, or move its directory away"
+    )

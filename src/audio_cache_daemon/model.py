@@ -188,6 +188,29 @@ class Strays:
 
 
 @dataclass(frozen=True, slots=True)
+class Retired:
+    """The retired items, parallel columns: by which of the `runs`, which line is theirs now (-1: none any more).
+
+    `pending` says whether the file that goes with the item still lies in its place, `size` its bytes; `undone`
+    whether the item's vectors are no longer zero: the generator wrote them back.
+    """
+
+    runs: tuple[str, ...] = ()
+    run: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    row: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    pending: Bools = field(default_factory=lambda: np.empty(0, np.bool_))
+    size: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    undone: Bools = field(default_factory=lambda: np.empty(0, np.bool_))
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def pending_bytes(self) -> int:
+        """Bytes of the files that are still to go."""
+        return int(self.size[self.pending].sum())
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """A cache as it was observed. `orphans_undecidable` says why no file can be called an orphan, or is None."""
 
@@ -198,6 +221,7 @@ class Inventory:
     roots: tuple[Root, ...]
     problems: tuple[Problem, ...] = ()
     orphans_undecidable: str | None = None
+    retired: Retired = field(default_factory=Retired)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +318,8 @@ class OutcomeKind(StrEnum):
 class Outcome:
     """What became of one planned eviction: of row `row`, or of the stray `stray` (the other is None).
 
-    `bytes_freed` left the cache: for good, or into the trash.
+    `bytes_freed` left the cache: for good, or into the trash. `pending_bytes` are those of a file that goes later,
+    None when there is none.
     """
 
     kind: OutcomeKind
@@ -303,6 +328,7 @@ class Outcome:
     stray: int | None
     bytes_freed: int = 0
     error: str | None = None
+    pending_bytes: int | None = None
 
 
 class RunResult(StrEnum):

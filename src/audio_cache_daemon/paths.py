@@ -85,6 +85,13 @@ class PathResolver:
             folder = self._folders[directory or slash] = self._find(directory or slash)
         return folder, name
 
+    def locate(self, path: str) -> str | None:
+        """Where a row's path leads as it is written, below a root or not; None when that depends on the writer."""
+        mapped = self._mapped(path)
+        if mapped.startswith("/"):
+            return mapped
+        return f"{self._base}/{mapped}" if self._base is not None else None
+
     def _find(self, directory: str) -> Folder:
         mapped = self._mapped(directory)
         if not mapped.startswith("/"):
@@ -173,6 +180,11 @@ def file_key(folder: Folder, name: str) -> int:
 
 def _undecidable(problem: str) -> Folder:
     return Folder(-1, (), 0, problem)
+
+
+def link_target(path: str) -> str | None:
+    """Where a symbolic link leads in the end; None when the path is none, or can't be looked at."""
+    return os.path.realpath(path) if os.path.islink(path) else None  # noqa: PTH114 -- Path.is_link raises on a NUL
 
 
 def open_regular(path: Path) -> int:

@@ -10,6 +10,7 @@ import msgspec
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.model import Memory
+from audio_cache_daemon.own_files import decode_own, encode_own
 
 _NAME = "state.json"
 AUDIT_HEAD_NAME = "audit-head.json"
@@ -34,7 +35,7 @@ def load_memory(location: CacheLocation) -> Memory | None:
     """What is remembered of a cache, or None; MaintenanceError when the file is there and can't be read."""
     path = memory_path(location)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_StateFile).memory
+        return decode_own(path.read_bytes(), _StateFile).memory
     except FileNotFoundError:
         return None
     except (ValueError, OSError) as error:
@@ -46,7 +47,7 @@ def load_memory(location: CacheLocation) -> Memory | None:
 
 def encode_memory(memory: Memory) -> bytes:
     """The content of the file."""
-    return msgspec.json.encode(_StateFile(1, memory))
+    return encode_own(_StateFile(1, memory))
 
 
 def load_audit_head(location: CacheLocation) -> tuple[int, str] | None:
@@ -56,7 +57,7 @@ def load_audit_head(location: CacheLocation) -> tuple[int, str] | None:
     """
     path = location.state_directory / AUDIT_HEAD_NAME
     try:
-        head = msgspec.json.decode(path.read_bytes(), type=_AuditHead)
+        head = decode_own(path.read_bytes(), _AuditHead)
     except FileNotFoundError:
         return None
     except (ValueError, OSError) as error:

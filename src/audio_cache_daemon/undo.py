@@ -14,7 +14,7 @@ from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.lock import cache_lock
 from audio_cache_daemon.eviction.memory import save_audit_head, save_memory
 from audio_cache_daemon.eviction.recovery import recover
-from audio_cache_daemon.eviction.restore import Restored, TrashedItem, choose_items, read_items, restore_items
+from audio_cache_daemon.eviction.restore import Restored, TrashedItem, choose_items, read_run, restore_items
 from audio_cache_daemon.eviction.trash import TrashedRun, empty_run
 from audio_cache_daemon.formats import creation_times, decode_row, row_id
 from audio_cache_daemon.maintenance import observe
@@ -38,17 +38,18 @@ def restore_from_trash(
         raise ConfigError(
             f"{location.path}: rows can't be added under a running generator; stop it and say --writer-stopped"
         )
-    with _locked_log(target, request, clock) as log:
+    with locked_log(target, request, clock) as log:
         memory = load_memory(location)
         inventory = observe(target, memory)
         check_alignment(inventory)
-        items = choose_items(read_items(inventory, run), wanted)
+        saved = read_run(location, run)
+        items = choose_items(saved.items, wanted)
         if not items:
             raise ConfigError(f"run {run} has no such items in the trash of {location.path}")
         for item in items:
             log.append("restored", item=_as_audit_item(item), detail={"from": run})
         log.flush()
-        results = restore_items(inventory, run, items, Execution(request.run, to_trash=False))
+        results = restore_items(inventory, saved, items, Execution(request.run, to_trash=False))
         for result in results:
             if result.problem is not None:
                 log.append("failed", item=_as_audit_item(result.item), error=result.problem)
@@ -58,17 +59,21 @@ def restore_from_trash(
     return results
 
 
-def empty_trash(target: Target, request: RunRequest, runs: Sequence[TrashedRun], clock: Callable[[], float]) -> None:
-    """Remove runs from the trash for good."""
-    with _locked_log(target, request, clock) as log:
+def empty_trash(
+    target: Target, request: RunRequest, runs: Sequence[TrashedRun], clock: Callable[[], float]
+) -> list[str]:
+    """Remove runs from the trash for good; in words, what had to stay."""
+    left: list[str] = []
+    with locked_log(target, request, clock) as log:
         for run in runs:
             log.append("trash_emptied", detail={"run": run.run, "items": run.items, "bytes": run.bytes})
             log.flush()
-            empty_run(target.settings.location, run.run)
+            left += empty_run(target.settings.location, run.run)
+    return left
 
 
 @contextmanager
-def _locked_log(target: Target, request: RunRequest, clock: Callable[[], float]) -> Iterator[AuditLog]:
+def locked_log(target: Target, request: RunRequest, clock: Callable[[], float]) -> Iterator[AuditLog]:
     """The audit log of a cache, its lock held, and what an interrupted run left put right."""
     location = target.settings.location
     with cache_lock(location, request.wait):

@@ -181,13 +181,20 @@ def test_an_inconsistent_index_blocks_with_status_6(configure: Configure, run: R
     assert len(read_rows(builder.location.path)) == 6
 
 
-def test_a_live_generator_is_left_alone(configure: Configure, run: Run, builder: CacheBuilder) -> None:
-    """Rows wait until the generator is stopped; status 4 and a message tell."""
+def test_under_a_live_generator_items_are_retired(configure: Configure, run: Run, builder: CacheBuilder) -> None:
+    """Rows and files stay until it is stopped or started again; the counts and a message tell."""
     config = configure()
     ran = run("--config", config, "--live", "run-once", "--format", "json")
-    assert ran.status == 4
-    assert ran.json["caches"][0]["result"] == "deferred"
+    assert ran.status == 0
+    (report,) = ran.json["caches"]
+    assert report["outcome"]["evicted"] >= report["outcome"]["pending_items"] > 0
     assert len(read_rows(builder.location.path)) == 6
+    after = run("--config", config, "--live", "run-once", "--dry-run", "--format", "json").json["caches"][0][
+        "inventory"
+    ]
+    assert after["retired"] == 6 - after["items"]
+    assert after["pending_items"] == report["outcome"]["pending_items"]
+    assert after["pending_bytes"] == report["outcome"]["pending_bytes"]
 
 
 def test_an_audit_mode_policy_reports_and_removes_nothing(

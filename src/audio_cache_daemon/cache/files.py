@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +15,8 @@ from audio_cache_daemon.cache.listing import is_plain_file
 from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.formats import Row, decode_row, read_lines
 from audio_cache_daemon.location import AUDIO_SUFFIXES, is_audio_name
-from audio_cache_daemon.model import Ints, ItemState
-from audio_cache_daemon.paths import Folder, Folders, PathResolver, file_key
+from audio_cache_daemon.model import Bools, Ints, ItemState
+from audio_cache_daemon.paths import Folder, Folders, PathResolver, file_key, link_target
 
 NAMED = np.dtype([("key", np.int64), ("folder", np.int32)])
 """Which file a row names: its key (paths.file_key) and the number of its folder; -1 where it can't be decided."""
@@ -60,6 +62,7 @@ class FileNames:
             return self._undecidable("a row without a path", "")
         folder, name = self._resolver.split(row.path)
         if folder.problem is not None:
+            self.note_link(self._resolver.locate(row.path))
             return self._undecidable(folder.problem, name)
         if not is_audio_name(name):
             return self._undecidable("a path without an audio suffix", name)
@@ -78,6 +81,23 @@ class FileNames:
         """Note that the file that a row calls `name` can't be decided, and why."""
         self.problems[problem] += 1
         self.unresolved_names.add(hash(name))
+
+    def note_link(self, path: str | None) -> None:
+        """Note that what a link leads to, if a row's undecidable path is one, is meant by that row too."""
+        target = link_target(path) if path is not None else None
+        if target is not None:
+            self.unresolved_names.add(hash(target.rpartition("/")[2]))
+
+    def note_line(self, line: bytes) -> None:
+        """Note the audio files that a line names which is no row: they may be meant."""
+        self.unresolved_names.update(map(hash, names_in(line)))
+
+    def called(self, keys: Ints, folder: NDArray[np.int32], hashes: Set[int]) -> Bools:
+        """Which rows name a file by a name of one of these hashes, of all rows that `resolve` was given."""
+        # A key holds the name, mixed with the folder's key.
+        of_folder = np.array([known.key for known in self.folders] + [0], np.int64)
+        wanted = np.fromiter(hashes, np.int64, len(hashes))
+        return np.isin(keys ^ of_folder[folder], wanted) & (folder >= 0)
 
     def _undecidable(self, problem: str, name: str) -> tuple[int, int]:
         self.note(problem, name)
@@ -124,6 +144,7 @@ class FileFinder:
             elif problem == _NOT_THERE:
                 found["state"][row] = ItemState.MISSING
             else:
+                self._names.note_link(_spell(known, name))
                 self._names.note(problem, name)
 
     def _try_to_enter(self, folder: Folder) -> str | None:
@@ -150,11 +171,24 @@ class FileFinder:
             return ItemState.UNDECIDABLE, -1, -1, 0, 0
         if is_plain_file(status):
             return ItemState.OK, -1, status.st_size, status.st_ino, status.st_mtime_ns
-        # What a link leads to is meant by the row too, so it is no orphan.
-        target = os.path.realpath("/".join(("", *folder.real, *folder.parts, name)))
-        self._names.unresolved_names.add(hash(target.rpartition("/")[2]))
+        self._names.note_link(_spell(folder, name))
         self._names.note("a symbolic link, no regular file, or one of impossible age", name)
         return ItemState.UNDECIDABLE, -1, -1, 0, 0
+
+
+def _spell(folder: Folder, name: str) -> str:
+    return "/".join(("", *folder.real, *folder.parts, name))
+
+
+def names_in(line: bytes) -> Iterator[str]:
+    """The names of audio files in a line that is no row, as far as they can be made out."""
+    for piece in re.split(rb'(?<!\\)"', line):
+        try:
+            text = json.loads(b'"%b"' % piece)
+        except ValueError:
+            text = piece.decode("utf-8", "surrogateescape")
+        if is_audio_name(text):
+            yield text.rpartition("/")[2]
 
 
 def _reason(error: Exception) -> str:

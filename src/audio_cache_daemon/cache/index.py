@@ -115,6 +115,8 @@ class IndexReader:
         row, problems = decode_row(line)
         for problem in problems:
             self._problems.add(problem.kind, f"line {number}", problem.message)
+        if row is None:
+            self._names.note_line(line)
         return row
 
     def _read_rows(self, rows: Sequence[Row | None]) -> None:

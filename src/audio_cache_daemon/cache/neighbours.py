@@ -4,44 +4,52 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from audio_cache_daemon.cache.files import names_in
 from audio_cache_daemon.formats import Row, decode_row, decode_rows, iter_blocks, line_ends
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import Ints
-from audio_cache_daemon.paths import Folder, PathResolver, file_key, open_regular, path_parts
+from audio_cache_daemon.paths import Folder, PathResolver, file_key, link_target, open_regular, path_parts
 
 
 @dataclass(frozen=True, slots=True)
 class NeighbourNames:
     """Keys of the files, and hashes of the names in unresolved paths, of other caches' rows.
 
-    `unreadable` says which cache couldn't be read whole, and why.
+    `unreadable` says which cache couldn't be read whole, and why; without its index (`unknown`) any file may be its.
     """
 
     keys: Ints
     unresolved_names: frozenset[int]
     unreadable: str | None = None
+    unknown: bool = False
 
 
 def read_neighbours(location: CacheLocation, others: Sequence[CacheLocation]) -> NeighbourNames:
     """What the rows of those other caches name that share a root, or a part of one, with this one."""
-    keys: list[int] = []
+    keys: list[Ints] = [np.empty(0, np.int64)]
     names: set[int] = set()
     unreadable: str | None = None
+    unknown = False
     for other in others:
         if not _share_a_root(location, other):
             continue
+        neighbour = _Neighbour(other)
         try:
-            whole = _read_names(other, keys, names)
+            neighbour.read()
         except OSError as error:
+            unknown = True
             unreadable = f"cache {other.name} shares an audio root and can't be read ({error.strerror})"
             continue
-        if not whole:
+        keys.append(np.array(neighbour.keys, np.int64))
+        names |= neighbour.names
+        if not neighbour.is_whole:
             unreadable = f"cache {other.name} shares an audio root and has lines that can't be read"
-    return NeighbourNames(np.unique(np.array(keys, np.int64)), frozenset(names), unreadable)
+    return NeighbourNames(np.unique(np.concatenate(keys)), frozenset(names), unreadable, unknown)
 
 
 def _share_a_root(one: CacheLocation, other: CacheLocation) -> bool:
@@ -50,30 +58,61 @@ def _share_a_root(one: CacheLocation, other: CacheLocation) -> bool:
     return any(a.startswith(b) or b.startswith(a) for a in mine for b in theirs)
 
 
-def _read_names(other: CacheLocation, keys: list[int], names: set[int]) -> bool:
-    """Take in the names of another cache's rows; whether all of its lines were rows."""
-    resolver = PathResolver(other)
-    real: dict[Folder, Folder] = {}
-    whole = True
-    with os.fdopen(open_regular(other.path / META_NAME), "rb", buffering=0) as file:
-        for _, block in iter_blocks(file):
-            for row in _decode(block):
-                if row is None:
-                    whole = False
-                elif row.path is not None:
-                    folder, name = resolver.split(row.path)
-                    if folder.problem is None:
-                        if folder not in real:
-                            real[folder] = _real_folder(folder)
-                        keys.append(file_key(real[folder], name))
-                    else:
-                        names.add(hash(name))
-    return whole
+class _Neighbour:
+    """The names in another cache's rows: keys of files, hashes of names that can't be resolved or are links' ends."""
 
+    def __init__(self, location: CacheLocation) -> None:
+        self._meta = location.path / META_NAME
+        self._resolver = PathResolver(location)
+        self._real: dict[Folder, Folder] = {}
+        self.keys: list[int] = []
+        self.names: set[int] = set()
+        self.is_whole = True
 
-def _decode(block: bytes) -> Sequence[Row | None]:
-    rows = decode_rows(block, line_ends(block))
-    return rows if rows is not None else [decode_row(line)[0] for line in block.removesuffix(b"\n").split(b"\n")]
+    def read(self) -> None:
+        """Take in the whole index; OSError when it can't be read."""
+        with os.fdopen(open_regular(self._meta), "rb", buffering=0) as file:
+            for _, block in iter_blocks(file):
+                rows = decode_rows(block, line_ends(block))
+                if rows is None:
+                    self._take_lines(block.removesuffix(b"\n").split(b"\n"))
+                    continue
+                for row in rows:
+                    self._take(row)
+        self._follow_links()
+
+    def _take_lines(self, lines: Sequence[bytes]) -> None:
+        for line in lines:
+            row, _ = decode_row(line)
+            if row is not None:
+                self._take(row)
+                continue
+            self.is_whole = False
+            self.names.update(map(hash, names_in(line)))
+
+    def _take(self, row: Row) -> None:
+        if row.path is None:
+            return
+        folder, name = self._resolver.split(row.path)
+        if folder.problem is None:
+            if folder not in self._real:
+                self._real[folder] = _real_folder(folder)
+            self.keys.append(file_key(self._real[folder], name))
+            return
+        self.names.add(hash(name))
+        where = self._resolver.locate(row.path)
+        target = link_target(where) if where is not None else None
+        if target is not None:
+            self.names.add(hash(target.rpartition("/")[2]))
+
+    def _follow_links(self) -> None:
+        """Add what the links among the files lead to; a look at each directory costs less than one at each file."""
+        links: dict[int, str] = {}
+        for folder, real in self._real.items():
+            with suppress(OSError, ValueError), os.scandir("/".join(("", *folder.real, *folder.parts))) as entries:
+                links |= {file_key(real, entry.name): entry.path for entry in entries if entry.is_symlink()}
+        for key in links.keys() & set(self.keys) if links else ():
+            self.names.add(hash(os.path.realpath(links[key]).rpartition("/")[2]))
 
 
 def _real_folder(folder: Folder) -> Folder:

@@ -18,6 +18,7 @@ from audio_cache_daemon.cache.files import FileFinder, FileNames
 from audio_cache_daemon.cache.index import IndexReader, ProblemLog
 from audio_cache_daemon.cache.listing import Listing, list_files
 from audio_cache_daemon.cache.neighbours import NeighbourNames, read_neighbours
+from audio_cache_daemon.cache.retired import RetiredItems
 from audio_cache_daemon.cache.strays import find_strays
 from audio_cache_daemon.cache.vectors import read_arrays
 from audio_cache_daemon.cache.walk import Walk
@@ -27,6 +28,7 @@ from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import (
     FileIdentity,
     IndexInfo,
+    Ints,
     Inventory,
     ItemState,
     Memory,
@@ -83,23 +85,24 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         before = identify(os.fstat(meta.fileno()))
         names = FileNames(resolver)
         reader = IndexReader(names, [compile_pattern(text) for text in sorted(needs.patterns)], problems)
-        reader.read(meta)
+        prompt = _read_index(reader, meta)
         arrays = read_arrays(location.path, problems)
         neighbours = read_neighbours(location, around.neighbours)
-        prompts = reader.columns.take("prompt", np.int64)
-        prompt = number_groups(prompts, prompts != 0)
         listing = finish_listing()
         walk = Walk.of(listing)
         if strict and _identity_of(location.path / META_NAME) != before:
             raise _ChangedMeanwhileError
         rows = _build_rows(reader, prompt, FileFinder(names, walk, folders, meta.fileno()), neighbours)
+        retired = RetiredItems(location, meta.fileno(), rows.offset, arrays)
+        rows = _mark_retired(rows, retired.rows)
         _note_paths(problems, names, listing)
         if around.memory is not None:
             rows = _recall(meta.fileno(), rows, around.memory)
         if needs.content:
             rows = replace(rows, content=ContentReader(meta.fileno(), resolver, folders).number_contents(rows))
         unresolved = frozenset(names.unresolved_names | neighbours.unresolved_names)
-        strays = find_strays(folders, walk, np.concatenate([reader.keys, neighbours.keys]), unresolved)
+        strays = find_strays(folders, walk, np.concatenate([reader.keys, neighbours.keys, retired.keys]), unresolved)
+        in_use = np.concatenate([reader.keys[rows.items()], neighbours.keys])
         return Inventory(
             location=location,
             index=IndexInfo(before, arrays, reader.torn_tail),
@@ -108,7 +111,23 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
             roots=folders.roots,
             problems=problems.problems(),
             orphans_undecidable=_why_orphans_undecidable(rows, strays, neighbours),
+            retired=retired.find_files(walk, in_use, unresolved),
         )
+
+
+def _read_index(reader: IndexReader, meta: BinaryIO) -> NDArray[np.int32]:
+    """Let the reader read all lines; the numbers of the rows' prompts."""
+    reader.read(meta)
+    prompts = reader.columns.take("prompt", np.int64)
+    return number_groups(prompts, prompts != 0)
+
+
+def _mark_retired(rows: Rows, retired: Ints) -> Rows:
+    if not (retired >= 0).any():
+        return rows
+    state = rows.state.copy()
+    state[retired[retired >= 0]] = ItemState.RETIRED
+    return replace(rows, state=state)
 
 
 def _identity_of(path: Path) -> FileIdentity | None:

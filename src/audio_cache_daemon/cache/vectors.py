@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.index import ProblemLog
 from audio_cache_daemon.errors import InconsistentIndexError
-from audio_cache_daemon.formats import identify, read_array_info
+from audio_cache_daemon.formats import identify, read_array_info, read_lines, row_offsets
 from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, CLAP_AUDIO_NAME, CLAP_TEXT_NAME
-from audio_cache_daemon.model import ArrayInfo, Bools, Inventory
+from audio_cache_daemon.model import ArrayInfo, Bools, Floats, Ints, Inventory
 from audio_cache_daemon.paths import open_regular
 
 SCORE_TOLERANCE = 1e-3
@@ -69,6 +69,61 @@ def check_alignment(inventory: Inventory) -> None:
         )
 
 
+def check_rows(inventory: Inventory, rows: Ints) -> None:
+    """Prove of these rows (ascending) alone that their vectors are theirs: it costs what they are, not the cache.
+
+    As `check_alignment`: a row without a score is vouched for by the nearest ones with a score before and after it.
+    """
+    path = inventory.location.path
+    fault = index_fault(inventory)
+    if fault is not None:
+        raise InconsistentIndexError(f"{path}: {fault}; if no item is being added just now, repair the index first")
+    if not inventory.index.arrays or not len(rows):
+        return
+    scored = np.flatnonzero(~np.isnan(inventory.rows.quality) & inventory.rows.items())
+    if not len(scored):
+        raise InconsistentIndexError(
+            f"{path}: no row has a score, so nothing proves which vectors belong to which row; nothing was changed"
+        )
+    after = np.minimum(np.searchsorted(scored, rows), len(scored) - 1)
+    before = np.maximum(np.searchsorted(scored, rows, side="right") - 1, 0)
+    witnesses = np.union1d(scored[after], scored[before])
+    text, audio = (_read_vectors(inventory, name, witnesses) for name in _CLAP_NAMES)
+    wrong = witnesses[_contradicts(text, audio, inventory.rows.quality[witnesses])]
+    if len(wrong):
+        raise InconsistentIndexError(
+            f"{path}: the vectors of row {wrong[0]} don't give the row's score, so they belong to another row; nothing "
+            "was changed: repair the index first"
+        )
+
+
+def _read_vectors(inventory: Inventory, name: str, rows: Ints) -> NDArray[np.floating]:
+    info = inventory.index.arrays[name]
+    path = inventory.location.path / name
+    try:
+        descriptor = open_regular(path)
+    except OSError as error:
+        raise InconsistentIndexError(f"{path} can't be read any more: {error.strerror}; try again") from None
+    try:
+        content = b"".join(read_lines(descriptor, row_offsets(info), rows))
+    finally:
+        os.close(descriptor)
+    if len(content) != len(rows) * info.row_bytes:
+        raise InconsistentIndexError(f"{path} became shorter while it was read; try again")
+    return np.frombuffer(content, info.dtype).reshape(len(rows), info.width)
+
+
+def _contradicts(text: NDArray[np.floating], audio: NDArray[np.floating], expected: Floats) -> Bools:
+    """Which rows' vectors don't give the expected scores; NaN is no expectation.
+
+    A zero row is the writer's mark for audio that it could not read, or ours: it belongs to any score.
+    """
+    scores = np.einsum("ij,ij->i", text, audio, dtype=np.float64)
+    known = ~np.isnan(expected) & text.any(axis=1) & audio.any(axis=1)
+    contradicts: Bools = known & ~(np.abs(scores - expected) <= SCORE_TOLERANCE)
+    return contradicts
+
+
 def index_fault(inventory: Inventory) -> str | None:
     """What in lines, headers and counts already rules out that rows and vectors match; None if nothing does."""
     return next(_faults(inventory), None)
@@ -99,18 +154,16 @@ def _rows_off_their_score(inventory: Inventory) -> Bools | None:
     """For each row whether its vectors contradict its score; None when there is no score to compare with."""
     quality = inventory.rows.quality
     wrong = np.zeros(len(quality), np.bool_)
-    proven = False
+    # Where all rows are retired none stays that could get the vectors of another.
+    proven = not inventory.rows.items().any()
     position = 0
     for text, audio in zip(
         _iter_vectors(inventory, CLAP_TEXT_NAME), _iter_vectors(inventory, CLAP_AUDIO_NAME), strict=True
     ):
-        scores = np.einsum("ij,ij->i", text, audio, dtype=np.float64)
-        expected = quality[position : position + len(scores)]
-        # A zero row is the writer's mark for audio that it could not read: it belongs to any score.
-        known = ~np.isnan(expected) & text.any(axis=1) & audio.any(axis=1)
-        proven = proven or bool(known.any())
-        wrong[position : position + len(scores)] = known & ~(np.abs(scores - expected) <= SCORE_TOLERANCE)
-        position += len(scores)
+        expected = quality[position : position + len(text)]
+        proven = proven or bool((~np.isnan(expected) & text.any(axis=1) & audio.any(axis=1)).any())
+        wrong[position : position + len(text)] = _contradicts(text, audio, expected)
+        position += len(text)
     return wrong if proven else None
 
 

@@ -15,6 +15,7 @@ _COMMANDS = {
     "schema": ("configure", "print the JSON Schema of the configuration"),
     "run-once": ("run_once", "apply the policies once; with --dry-run show what they would do"),
     "explain": ("explain", "tell why an item goes or stays"),
+    "compact": ("compact", "drop the rows of retired items, while the generator is stopped"),
     "trash": ("trash", "list what can be brought back, bring it back, or remove it for good"),
     "audit": ("audit", "read the audit log, or verify its chain"),
     "stats": ("inspect", "show what is in a cache"),

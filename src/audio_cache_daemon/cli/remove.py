@@ -115,7 +115,8 @@ def _remove(choice: Choice, rule: Rule, *, confirmed: bool, dry_run: bool, limit
     request = replace(new_request(choice), limits=False)
     with Watcher(encode=wants_json(choice)) as watcher:
         report = preview_maintenance(target, request, watcher.listener)
-    pending = report.plan is not None and len(report.plan.rows) + len(report.plan.strays) > 0
+    plan = report.plan
+    pending = plan is not None and len(plan.rows) + len(plan.strays) + len(plan.inventory.retired) > 0
     acts = pending and not dry_run and (confirmed or is_interactive())
     if not wants_json(choice):
         print_plan(output(), report, limit)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from audio_cache_daemon.errors import (
     CacheLockedError,
     ConfigError,
+    DeferredError,
     InconsistentIndexError,
     MaintenanceError,
     UnsafePlanError,
@@ -37,6 +38,7 @@ _OF_ERRORS: tuple[tuple[type[MaintenanceError], ExitStatus], ...] = (
     (UnsafePlanError, ExitStatus.REFUSED),
     (CacheLockedError, ExitStatus.LOCKED),
     (InconsistentIndexError, ExitStatus.INCONSISTENT),
+    (DeferredError, ExitStatus.PARTLY),
 )
 _OF_RESULTS = {"partial": ExitStatus.PARTLY, "deferred": ExitStatus.PARTLY}
 

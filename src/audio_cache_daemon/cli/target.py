@@ -14,7 +14,7 @@ from audio_cache_daemon.config.lint import lint
 from audio_cache_daemon.config.load import find_config, load_settings
 from audio_cache_daemon.config.settings import CacheSettings, Settings, WriterSettings
 from audio_cache_daemon.errors import ConfigError
-from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
+from audio_cache_daemon.location import CacheLocation, last_index_change
 from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.retention.policy import Policy
 from audio_cache_daemon.units import format_duration
@@ -130,17 +130,6 @@ def _writer_is_stopped(cache: Path, choice: Choice) -> bool:
         return choice.writer_stopped
     changed = last_index_change(cache)
     return changed is None or time.time() - changed > SETTLED_SECONDS
-
-
-def last_index_change(cache: Path) -> float | None:
-    """When an index file of a cache last changed, in seconds since the epoch; None if there is none."""
-    times = []
-    for name in (META_NAME, *ARRAY_NAMES):
-        try:
-            times.append((cache / name).stat().st_mtime)
-        except OSError:
-            continue
-    return max(times, default=None)
 
 
 def describe_writer(target: Target, now: float) -> str | None:

@@ -79,7 +79,8 @@ def empty(choice: Choice, run: str | None, confirm: bool) -> int:
     if runs and not confirm and not (is_interactive() and click.confirm("Remove them for good?", err=True)):
         messages().line("nothing was removed; to remove this, add --confirm", Symbol.WARNING)
         return ExitStatus.USAGE
-    empty_trash(target, new_request(choice), runs, time.time)
+    for left in empty_trash(target, new_request(choice), runs, time.time):
+        messages().line(left, Symbol.WARNING)
     output().line(f"removed {len(runs)} runs for good", Symbol.REMOVAL)
     return ExitStatus.DONE
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.location import STATE_DIRECTORY
+from audio_cache_daemon.own_files import lacks_mode, own_like
 
 
 def make_state_directory(parent: Path, *below: str) -> Path:
@@ -28,31 +28,33 @@ def make_state_directory(parent: Path, *below: str) -> Path:
 
 
 def _make_directory(path: Path, model: os.stat_result) -> None:
+    mode = model.st_mode & 0o7777
     try:
         path.mkdir()
     except FileExistsError:
         if path.is_symlink() or not path.is_dir():
             raise MaintenanceError(f"{path} is in the way: it is no directory of ours; move it elsewhere") from None
-        return
+        if not lacks_mode(path.lstat(), mode):
+            return
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        own_like(descriptor, model, model.st_mode & 0o7777)
+        own_like(descriptor, model, mode)
     finally:
         os.close(descriptor)
     sync_directory(path.parent)
 
 
-def own_like(descriptor: int, model: os.stat_result, mode: int) -> None:
-    """Give an open file or directory of ours the owner and group of a model, as far as we may, and a mode."""
-    for owner in (model.st_uid, -1):
+def open_state_directory(parent: Path, *below: str) -> int:
+    """A descriptor of `parent/.audio-cache-daemon/below...`; OSError when it isn't there, or a link is on the way."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    descriptor = os.open(parent, flags)
+    for part in (STATE_DIRECTORY, *below):
         try:
-            os.fchown(descriptor, owner, model.st_gid)
-        except PermissionError:
-            continue
-        break
-    # What another one of the group made has the right mode already, and is not ours to change.
-    with suppress(PermissionError):
-        os.fchmod(descriptor, mode)
+            inner = os.open(part, flags | os.O_NOFOLLOW, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+    return descriptor
 
 
 def create_file(path: Path) -> BinaryIO:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from msgspec.structs import replace
 
 from audio_cache_daemon.errors import MaintenanceError
-from audio_cache_daemon.eviction.directories import create_file, make_state_directory, sync_directory
+from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory
 from audio_cache_daemon.eviction.execution import TRASH, Execution
-from audio_cache_daemon.eviction.manifest import append_entry, save_note, save_rows
-from audio_cache_daemon.eviction.removal import take_away
+from audio_cache_daemon.eviction.manifest import save_note, save_rows
 from audio_cache_daemon.eviction.rewrite import (
     REWRITE,
     Journal,
@@ -23,11 +21,11 @@ from audio_cache_daemon.eviction.rewrite import (
     prepare_rewrite,
     read_journal,
 )
-from audio_cache_daemon.eviction.second_look import SecondLook
+from audio_cache_daemon.eviction.second_look import write_manifest
+from audio_cache_daemon.eviction.taking import take_entries_away
 from audio_cache_daemon.location import CacheLocation
-from audio_cache_daemon.manifest import MANIFEST_NAME, ManifestEntry, RunNote, read_manifest
-from audio_cache_daemon.model import Bools, FileIdentity, Outcome, OutcomeKind, Plan
-from audio_cache_daemon.paths import Folders
+from audio_cache_daemon.manifest import MANIFEST_NAME, RunNote, read_manifest
+from audio_cache_daemon.model import Outcome, Plan
 
 _SAVED = "saved"
 """Manifest, rows and vectors of a run, in the directory of its rewrite until the index was exchanged."""
@@ -64,18 +62,8 @@ def execute_plan(plan: Plan, execution: Execution) -> Iterator[Outcome]:
 
 def take_files_away(location: CacheLocation, journal: Journal) -> Iterator[Outcome]:
     """Remove the files of a run's manifest that are still there, and end the run. Harmless to repeat."""
-    directory = _saved_directory(location, journal)
-    with Folders(location) as folders, ExitStack() as stack:
-        numbers = _root_numbers(location, journal)
-        trashes: dict[int, tuple[int, Path]] = {}
-        for entry in read_manifest(directory / MANIFEST_NAME):
-            root = numbers.get(entry.root, -1)
-            if entry.file and root >= 0 and journal.to_trash and root not in trashes:
-                trashes[root] = _open_trash(folders.roots[root].path, journal.run, stack)
-            moved = entry if root == entry.root else replace(entry, root=root)
-            yield _take_entry_away(moved, folders, trashes.get(root))
-        for _, path in trashes.values():
-            sync_directory(path)
+    entries = read_manifest(_saved_directory(location, journal) / MANIFEST_NAME)
+    yield from take_entries_away(location, Execution(journal.run, journal.to_trash), journal.roots, entries)
     finish_rewrite(location)
 
 
@@ -85,8 +73,7 @@ def _prepare(plan: Plan, execution: Execution) -> Generator[Outcome, None, Journ
     Returns the journal, or None when no eviction stands.
     """
     directory = make_state_directory(plan.inventory.location.path, REWRITE, _SAVED)
-    closed = _find_closed_roots(plan) if execution.to_trash else {}
-    kept = yield from _write_manifest(plan, directory, closed)
+    kept = yield from write_manifest(plan, directory, execution)
     if (directory / MANIFEST_NAME).stat().st_size == 0:
         return None
     roots = tuple(os.fsencode(root) for root in plan.inventory.location.audio_roots)
@@ -95,43 +82,6 @@ def _prepare(plan: Plan, execution: Execution) -> Generator[Outcome, None, Journ
         save_rows(plan.inventory, np.flatnonzero(~kept), directory)
     sync_directory(directory)
     return prepare_rewrite(plan.inventory, kept, execution)
-
-
-def _find_closed_roots(plan: Plan) -> dict[int, str]:
-    """The roots from which nothing can be moved to the trash, and why; the trash of the others is made."""
-    inventory = plan.inventory
-    roots = np.concatenate([inventory.rows.root[plan.rows.subject], inventory.strays.root[plan.strays.subject]])
-    closed: dict[int, str] = {}
-    for number in np.unique(roots[roots >= 0]).tolist():
-        if inventory.roots[number].inode is None:
-            continue
-        try:
-            path = make_state_directory(inventory.roots[number].path, TRASH)
-        except MaintenanceError as error:
-            closed[number] = str(error)
-            continue
-        if not os.access(path, os.W_OK | os.X_OK, effective_ids=True):
-            closed[number] = f"no permission to move files to {path}"
-    return closed
-
-
-def _write_manifest(plan: Plan, directory: Path, closed: Mapping[int, str]) -> Generator[Outcome, None, Bools]:
-    """Look at each planned eviction once more, and write down those that stand; the outcomes of the others.
-
-    Returns which rows stay.
-    """
-    kept = np.ones(len(plan.inventory.rows), np.bool_)
-    with SecondLook(plan, closed) as look, create_file(directory / MANIFEST_NAME) as manifest:
-        for result in look.entries():
-            if isinstance(result, Outcome):
-                yield result
-                continue
-            append_entry(manifest, result)
-            if result.row >= 0:
-                kept[result.row] = False
-        manifest.flush()
-        os.fsync(manifest.fileno())
-    return kept
 
 
 def _saved_directory(location: CacheLocation, journal: Journal) -> Path:
@@ -145,36 +95,3 @@ def _saved_directory(location: CacheLocation, journal: Journal) -> Path:
         sync_directory(trash)
         sync_directory(saved.parent)
     return trash / journal.run
-
-
-def _root_numbers(location: CacheLocation, journal: Journal) -> dict[int, int]:
-    """From the root numbers of a run to those of now: the configuration may have changed since."""
-    now = {os.fsencode(root): number for number, root in enumerate(location.audio_roots)}
-    return {number: now[root] for number, root in enumerate(journal.roots) if root in now}
-
-
-def _open_trash(root: Path, run: str, stack: ExitStack) -> tuple[int, Path]:
-    path = make_state_directory(root, TRASH, run)
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    stack.callback(os.close, descriptor)
-    return descriptor, path
-
-
-def _take_entry_away(entry: ManifestEntry, folders: Folders, trash: tuple[int, Path] | None) -> Outcome:
-    row, stray = (entry.row if entry.row >= 0 else None), (entry.stray if entry.stray >= 0 else None)
-    if not entry.file:
-        return Outcome(OutcomeKind.EVICTED, entry.id, row, stray)
-    if entry.root < 0:
-        error = f"{entry.file}: its audio root is no longer configured, so it stays"
-        return Outcome(OutcomeKind.FAILED, entry.id, row, stray, error=error)
-    *parts, name = entry.file.split("/")
-    expected = FileIdentity(0, entry.inode, entry.size, entry.mtime_ns)
-    try:
-        folder = folders.descriptor(entry.root, tuple(parts))
-        kind = take_away(folder, name, expected, (trash[0], entry.name) if trash is not None else None)
-    except FileNotFoundError:
-        return Outcome(OutcomeKind.GONE, entry.id, row, stray)
-    except OSError as error:
-        reason = f"{entry.file}: {error.strerror or error}"
-        return Outcome(OutcomeKind.FAILED, entry.id, row, stray, error=reason)
-    return Outcome(kind, entry.id, row, stray, entry.size if kind == OutcomeKind.EVICTED else 0)

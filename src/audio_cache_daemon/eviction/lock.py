@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from audio_cache_daemon.errors import CacheLockedError, MaintenanceError
-from audio_cache_daemon.eviction.directories import make_state_directory, own_like
+from audio_cache_daemon.eviction.directories import make_state_directory
 from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.own_files import own_like
 
 _POLL_SECONDS = 0.1
 

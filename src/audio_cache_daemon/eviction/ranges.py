@@ -66,3 +66,21 @@ def _copy(source: int, target: int, start: int, length: int) -> None:
 
 def _too_short() -> InconsistentIndexError:
     return InconsistentIndexError("an index file became shorter while it was copied; nothing was changed: try again")
+
+
+def same_bytes(left: tuple[int, int], right: tuple[int, int], length: int) -> int:
+    """How many bytes are the same in two files, each given as descriptor and offset, before they first differ.
+
+    At most `length`; where one of them ends, they differ.
+    """
+    done = 0
+    while done < length:
+        size = min(length - done, _SPAN_BYTES)
+        ours, theirs = (os.pread(descriptor, size, offset + done) for descriptor, offset in (left, right))
+        if ours == theirs and len(ours) == size:
+            done += size
+            continue
+        both = min(len(ours), len(theirs))
+        differ = np.frombuffer(ours, np.uint8, both) != np.frombuffer(theirs, np.uint8, both)
+        return done + (int(differ.argmax()) if differ.any() else both)
+    return done

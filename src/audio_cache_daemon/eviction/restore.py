@@ -7,25 +7,32 @@ takes it up. What was restored is noted in the run's directory, and the run leav
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
-from audio_cache_daemon.errors import ConfigError, MaintenanceError
-from audio_cache_daemon.eviction.directories import create_file, make_state_directory, write_durably
+from audio_cache_daemon.errors import MaintenanceError, StateUnreadableError
+from audio_cache_daemon.eviction.directories import (
+    create_file,
+    make_state_directory,
+    open_state_directory,
+    write_durably,
+)
 from audio_cache_daemon.eviction.exchange import rename_to_free_name
 from audio_cache_daemon.eviction.execution import TRASH, Execution
 from audio_cache_daemon.eviction.removal import look_again
 from audio_cache_daemon.eviction.rewrite import REWRITE, Addition, exchange_index, finish_rewrite, prepare_rewrite
+from audio_cache_daemon.eviction.trash import run_directory
 from audio_cache_daemon.formats import decode_row, iter_blocks
-from audio_cache_daemon.location import META_NAME, STATE_DIRECTORY
+from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, ManifestEntry, read_manifest, read_note
-from audio_cache_daemon.model import FileIdentity, Inventory
+from audio_cache_daemon.model import FileIdentity, Ints, Inventory
+from audio_cache_daemon.own_files import decode_own, encode_own
 from audio_cache_daemon.paths import Folders
 
 _RESTORED = "restored.json"
@@ -33,12 +40,26 @@ _RESTORED = "restored.json"
 
 @dataclass(frozen=True, slots=True)
 class TrashedItem:
-    """One entry of a run: its place in the manifest, its saved line (b"" for a file without a row), and its path."""
+    """One entry of a run: its saved line, which one that is (b"" and -1 for a file without a row), and its path."""
 
-    place: int
     entry: ManifestEntry
+    saved: int
     line: bytes
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRun:
+    """A run in the trash: the items that weren't brought back yet, the ids of those that were.
+
+    `roots` are its audio roots, as bytes; `offset` are the byte offsets of all its saved lines.
+    """
+
+    directory: Path
+    roots: tuple[bytes, ...]
+    items: tuple[TrashedItem, ...]
+    restored: frozenset[str]
+    offset: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +70,45 @@ class Restored:
     problem: str | None = None
 
 
-def read_items(inventory: Inventory, run: str) -> list[TrashedItem]:
-    """What is in the trash of a run; ConfigError when there is no such run."""
-    directory = inventory.location.state_directory / TRASH / run
+def read_run(location: CacheLocation, run: str) -> SavedRun:
+    """What is in the trash of a run; ConfigError when there is no such run.
+
+    MaintenanceError when what was written down of it can't be read: then nothing is done by it.
+    """
+    directory = run_directory(location, run)
     try:
-        entries = list(read_manifest(directory / MANIFEST_NAME))
-        lines = iter(_split((directory / ROWS_NAME).read_bytes()) if any(entry.row >= 0 for entry in entries) else [])
-        restored = _read_restored(directory)
-    except FileNotFoundError:
-        raise ConfigError(f"{inventory.location.path} has no run {run} in its trash") from None
-    items = []
-    for place, entry in enumerate(entries):
-        line = next(lines) if entry.row >= 0 else b""
-        row, _ = decode_row(line) if line else (None, [])
-        items.append(TrashedItem(place, entry, line, row.path or "" if row is not None else entry.file))
-    return [item for item in items if item.entry.id not in restored]
+        roots = read_note(directory).roots
+        entries = list(read_manifest(directory / MANIFEST_NAME, len(roots)))
+        restored = _read_restored(directory / _RESTORED)
+        has_rows = any(entry.row >= 0 for entry in entries)
+        lines = _split((directory / ROWS_NAME).read_bytes()) if has_rows else []
+    except OSError as error:
+        raise MaintenanceError(
+            f"{error.filename or directory}: {error.strerror}; run {run} can't be restored"
+        ) from None
+    numbers = _number_lines(entries)
+    if len(lines) != sum(number >= 0 for number in numbers):
+        raise StateUnreadableError(f"{directory / ROWS_NAME} has {len(lines)} rows, and the manifest beside it others")
+    items = [
+        _as_item(entry, number, lines)
+        for entry, number in zip(entries, numbers, strict=True)
+        if entry.id not in restored
+    ]
+    return SavedRun(directory, roots, tuple(items), restored, np.cumsum([0, *map(len, lines)], dtype=np.int64))
+
+
+def _number_lines(entries: Iterable[ManifestEntry]) -> list[int]:
+    counter = itertools.count()
+    return [next(counter) if entry.row >= 0 else -1 for entry in entries]
+
+
+def _as_item(entry: ManifestEntry, number: int, lines: Sequence[bytes]) -> TrashedItem:
+    if number < 0:
+        return TrashedItem(entry, number, b"", entry.file)
+    row, _ = decode_row(lines[number])
+    if row is None:
+        raise StateUnreadableError(f"line {number + 1} of {ROWS_NAME} is no row; nothing of its run can be restored")
+    return TrashedItem(entry, number, lines[number], row.path or "")
 
 
 def choose_items(items: Sequence[TrashedItem], wanted: Collection[str]) -> list[TrashedItem]:
@@ -74,47 +119,48 @@ def choose_items(items: Sequence[TrashedItem], wanted: Collection[str]) -> list[
     return [item for item in items if item.path in paths]
 
 
-def restore_items(inventory: Inventory, run: str, items: Sequence[TrashedItem], execution: Execution) -> list[Restored]:
+def restore_items(
+    inventory: Inventory, saved: SavedRun, items: Sequence[TrashedItem], execution: Execution
+) -> list[Restored]:
     """Bring items of a run back. The generator must be stopped, and rows and vectors be known to match.
 
     An item whose place is taken, or whose file left the trash, stays in the trash and says so. MaintenanceError
     when the index can't be rewritten: then no row came back.
     """
-    directory = inventory.location.state_directory / TRASH / run
     try:
-        results = list(_move_files_back(inventory, run, items))
+        results = list(_move_files_back(inventory.location, saved, items))
         back = [result.item for result in results if result.problem is None]
-        _add_rows(inventory, directory, [item for item in back if item.line], execution)
-        _note_restored(directory, [item.entry.id for item in back])
+        _add_rows(inventory, saved, [item for item in back if item.line], execution)
+        _note_restored(saved, [item.entry.id for item in back])
     except OSError as error:
-        raise MaintenanceError(f"{error.filename or directory}: {error.strerror}; no row was restored") from None
+        reason = f"{error.filename or saved.directory}: {error.strerror}"
+        raise MaintenanceError(f"{reason}; no row was restored") from None
     return results
 
 
-def _move_files_back(inventory: Inventory, run: str, items: Sequence[TrashedItem]) -> Iterator[Restored]:
-    roots = read_note(inventory.location.state_directory / TRASH / run).roots
-    numbers = {os.fsencode(root): number for number, root in enumerate(inventory.location.audio_roots)}
-    with Folders(inventory.location) as folders:
+def _move_files_back(location: CacheLocation, saved: SavedRun, items: Sequence[TrashedItem]) -> Iterator[Restored]:
+    numbers = {os.fsencode(root): number for number, root in enumerate(location.audio_roots)}
+    with Folders(location) as folders:
         for item in items:
-            root = numbers.get(roots[item.entry.root]) if item.entry.root >= 0 else None
             if not item.entry.file:
                 yield Restored(item)
-            elif root is None:
+                continue
+            root = numbers.get(saved.roots[item.entry.root])
+            if root is None:
                 yield Restored(item, "its audio root is no longer configured")
             else:
-                yield Restored(item, _move_back(item.entry, root, folders, run))
+                yield Restored(item, _move_back(item.entry, root, folders, saved.directory.name))
 
 
 def _move_back(entry: ManifestEntry, root: int, folders: Folders, run: str) -> str | None:
     """Why a file can't go back to its place, or None when it is there."""
     *parts, name = entry.file.split("/")
     expected = FileIdentity(0, entry.inode, entry.size, entry.mtime_ns)
-    trash = folders.roots[root].path / STATE_DIRECTORY / TRASH / run
     try:
         place = folders.descriptor(root, tuple(parts))
         if look_again(place, name, expected) is None:
             return None
-        source = os.open(trash, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        source = open_state_directory(folders.roots[root].path, TRASH, run)
         try:
             if look_again(source, entry.name, expected) is not None:
                 return "its file is no longer in the trash"
@@ -128,18 +174,14 @@ def _move_back(entry: ManifestEntry, root: int, folders: Folders, run: str) -> s
     return None
 
 
-def _add_rows(inventory: Inventory, directory: Path, items: Sequence[TrashedItem], execution: Execution) -> None:
-    present = _digests(inventory.location.path / META_NAME)
-    lines = _split((directory / ROWS_NAME).read_bytes()) if items else []
-    entries = [entry for entry in read_manifest(directory / MANIFEST_NAME) if entry.row >= 0] if items else []
-    places = {(entry.id, entry.row): number for number, entry in enumerate(entries)}
-    rows = sorted(places[item.entry.id, item.entry.row] for item in items if _digest(item.line) not in present)
+def _add_rows(inventory: Inventory, saved: SavedRun, items: Sequence[TrashedItem], execution: Execution) -> None:
+    present = _digests(inventory.location.path / META_NAME) if items else set()
+    rows = sorted(item.saved for item in items if _digest(item.line) not in present)
     if not rows:
         return
-    offset = np.cumsum([0, *map(len, lines)], dtype=np.int64)
     # Recovery reads a manifest of what goes; of a restoration nothing does.
     create_file(make_state_directory(inventory.location.path, REWRITE, "saved") / MANIFEST_NAME).close()
-    added = Addition(directory, offset, np.array(rows, np.int64))
+    added = Addition(saved.directory, saved.offset, np.array(rows, np.int64))
     journal = prepare_rewrite(inventory, np.ones(len(inventory.rows), np.bool_), execution, added)
     exchange_index(inventory.location, journal)
     finish_rewrite(inventory.location)
@@ -159,16 +201,18 @@ def _digest(line: bytes) -> bytes:
     return hashlib.blake2b(line.rstrip(b"\r\n"), digest_size=16).digest()
 
 
-def _note_restored(directory: Path, ids: list[str]) -> None:
-    restored = _read_restored(directory) | set(ids)
-    if all(entry.id in restored for entry in read_manifest(directory / MANIFEST_NAME)):
-        shutil.rmtree(directory)
+def _note_restored(saved: SavedRun, ids: Sequence[str]) -> None:
+    restored = saved.restored.union(ids)
+    if all(item.entry.id in restored for item in saved.items):
+        shutil.rmtree(saved.directory)
     else:
-        write_durably(directory / _RESTORED, msgspec.json.encode(sorted(restored)))
+        write_durably(saved.directory / _RESTORED, encode_own(sorted(restored)))
 
 
-def _read_restored(directory: Path) -> set[str]:
+def _read_restored(path: Path) -> frozenset[str]:
     try:
-        return msgspec.json.decode((directory / _RESTORED).read_bytes(), type=set[str])
+        return frozenset(decode_own(path.read_bytes(), set[str]))
     except FileNotFoundError:
-        return set()
+        return frozenset()
+    except ValueError as error:
+        raise StateUnreadableError(f"{path} isn't what was written there: {error}; move it away to go on") from None

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import numpy as np
 
+from audio_cache_daemon.eviction.directories import create_file
+from audio_cache_daemon.eviction.execution import Execution
+from audio_cache_daemon.eviction.manifest import append_entry
 from audio_cache_daemon.eviction.removal import check_owner, check_writable, look_again, open_file, same_bytes
+from audio_cache_daemon.eviction.taking import find_closed_roots
 from audio_cache_daemon.formats import stray_id
-from audio_cache_daemon.manifest import ManifestEntry
-from audio_cache_daemon.model import FileIdentity, ItemState, Outcome, OutcomeKind, Plan
+from audio_cache_daemon.manifest import MANIFEST_NAME, ManifestEntry
+from audio_cache_daemon.model import Bools, FileIdentity, ItemState, Outcome, OutcomeKind, Plan
 from audio_cache_daemon.paths import Folder, Folders, PathResolver
 from audio_cache_daemon.readback import ReadRow, RowReader
 
@@ -44,7 +50,8 @@ class SecondLook:
         self._resolver = PathResolver(plan.inventory.location)
         self._reader = RowReader(plan.inventory)
         self._folders = Folders(plan.inventory.location)
-        self._namings = np.bincount(self._rows.file[self._rows.file >= 0]).tolist()
+        # A retired row holds no file back: it was given up before.
+        self._namings = np.bincount(self._rows.file[self._rows.items() & (self._rows.file >= 0)]).tolist()
         self._stood: Counter[int] = Counter()
         self._checked_folder: tuple[int, tuple[str, ...]] | None = None
         self._is_sticky = False
@@ -163,3 +170,25 @@ class SecondLook:
         return ManifestEntry(
             identifier, root, path, trash_name, expected.size, expected.inode, expected.mtime_ns, stray=number
         )
+
+
+def write_manifest(plan: Plan, directory: Path, execution: Execution) -> Generator[Outcome, None, Bools]:
+    """Look at each planned eviction once more, and write down those that stand; the outcomes of the others.
+
+    Returns which rows stay.
+    """
+    kept = np.ones(len(plan.inventory.rows), np.bool_)
+    rows, strays = plan.inventory.rows.root[plan.rows.subject], plan.inventory.strays.root[plan.strays.subject]
+    roots = np.unique(np.concatenate([rows, strays]))
+    closed = find_closed_roots(plan.inventory.location, roots[roots >= 0].tolist()) if execution.to_trash else {}
+    with SecondLook(plan, closed) as look, create_file(directory / MANIFEST_NAME) as manifest:
+        for result in look.entries():
+            if isinstance(result, Outcome):
+                yield result
+                continue
+            append_entry(manifest, result)
+            if result.row >= 0:
+                kept[result.row] = False
+        manifest.flush()
+        os.fsync(manifest.fileno())
+    return kept

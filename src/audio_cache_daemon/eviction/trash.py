@@ -9,10 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.errors import ConfigError, MaintenanceError
+from audio_cache_daemon.eviction.directories import make_state_directory, open_state_directory
 from audio_cache_daemon.eviction.execution import TRASH
 from audio_cache_daemon.eviction.removal import remove_for_good
-from audio_cache_daemon.location import STATE_DIRECTORY, CacheLocation
+from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, RunNote, read_manifest, read_note
 
 
@@ -31,20 +32,37 @@ def list_trash(location: CacheLocation) -> list[TrashedRun]:
     return sorted(_read_runs(location), key=lambda run: (run.time, run.run))
 
 
-def empty_run(location: CacheLocation, run: str) -> None:
-    """Remove a run from the trash for good. Harmless to repeat; MaintenanceError when a file can't be removed."""
-    directory = location.state_directory / TRASH / run
+def run_directory(location: CacheLocation, run: str) -> Path:
+    """Where a run is in the trash of a cache; ConfigError when no run of that name is there."""
+    # A name is found among those that are there: as a part of a path it could lead anywhere.
+    if run not in (directory.name for directory in _directories(location)):
+        raise ConfigError(f"{location.path} has no run {run} in its trash; `trash list` names those that it has")
+    return make_state_directory(location.path, TRASH) / run
+
+
+def empty_run(location: CacheLocation, run: str) -> tuple[str, ...]:
+    """Remove a run from the trash for good. Harmless to repeat; MaintenanceError when a file can't be removed.
+
+    Returns, in words, what had to stay: the run's files in a directory that is no longer an audio root of the cache.
+    """
+    directory = run_directory(location, run)
+    ours = {os.fsencode(root): root for root in (location.path, *location.audio_roots)}
     try:
         note = read_note(directory)
-        names = [entry.name for entry in read_manifest(directory / MANIFEST_NAME) if entry.file]
-        for root in note.roots:
-            _empty_directory(Path(os.fsdecode(root)) / STATE_DIRECTORY / TRASH / run, names)
+        entries = [entry for entry in read_manifest(directory / MANIFEST_NAME, len(note.roots)) if entry.file]
+        left = []
+        for number, named in enumerate(note.roots):
+            names = [entry.name for entry in entries if entry.root == number]
+            if named in ours:
+                _empty_directory(ours[named], run, names)
+            elif names:
+                place = os.fsdecode(named)
+                left.append(f"{len(names)} files of run {run} stay: {place} is no longer an audio root of the cache")
         # The manifest goes last: as long as it is there, emptying can be taken up again.
         shutil.rmtree(directory)
-    except FileNotFoundError:
-        raise MaintenanceError(f"{location.path} has no run {run} in its trash") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise MaintenanceError(f"{directory} can't be emptied: {error}") from None
+    return tuple(left)
 
 
 def expired_runs(location: CacheLocation, keep: float, max_size: int | None, now: float) -> list[TrashedRun]:
@@ -62,25 +80,40 @@ def expired_runs(location: CacheLocation, keep: float, max_size: int | None, now
     return expired
 
 
-def _read_runs(location: CacheLocation) -> Iterator[TrashedRun]:
+def _directories(location: CacheLocation) -> list[Path]:
     trash = location.state_directory / TRASH
-    for directory in sorted(trash.iterdir()) if trash.is_dir() else ():
+    return sorted(trash.iterdir()) if trash.is_dir() else []
+
+
+def _read_runs(location: CacheLocation) -> Iterator[TrashedRun]:
+    for directory in _directories(location):
         with suppress(OSError, ValueError):
             note: RunNote = read_note(directory)
-            sizes = [entry.size if entry.file else 0 for entry in read_manifest(directory / MANIFEST_NAME)]
+            entries = read_manifest(directory / MANIFEST_NAME, len(note.roots))
+            sizes = [entry.size if entry.file else 0 for entry in entries]
             yield TrashedRun(directory.name, note.time, len(sizes), sum(sizes))
 
 
-def _empty_directory(directory: Path, names: list[str]) -> None:
+def _empty_directory(root: Path, run: str, names: list[str]) -> None:
     try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        trash = open_state_directory(root, TRASH)
     except FileNotFoundError:
         return
     try:
-        for name in names:
-            remove_for_good(descriptor, name)
+        with suppress(FileNotFoundError):
+            _remove_from(trash, run, names)
     finally:
-        os.close(descriptor)
+        os.close(trash)
+
+
+def _remove_from(trash: int, run: str, names: list[str]) -> None:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    directory = os.open(run, flags, dir_fd=trash)
+    try:
+        for name in names:
+            remove_for_good(directory, name)
+    finally:
+        os.close(directory)
     # What else lies there is not ours to remove.
     with suppress(OSError):
-        directory.rmdir()
+        os.rmdir(run, dir_fd=trash)

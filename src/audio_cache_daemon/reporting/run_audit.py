@@ -30,11 +30,15 @@ def record_recovery(log: AuditLog, message: str, kept: Iterable[Outcome]) -> Non
     log.flush()
 
 
-def record_plan(log: AuditLog, plan: Plan) -> None:
-    """Announce each removal; when this returns, the disk has it. AuditError: nothing may be removed."""
+def record_plan(log: AuditLog, plan: Plan, *, retires: bool = False) -> None:
+    """Announce each removal, of rows perhaps as a retirement; when this returns, the disk has it.
+
+    AuditError: nothing may be removed.
+    """
     log.append("plan", detail=summarize_plan(plan))
     for number, eviction in enumerate(iter_evictions(plan), start=1):
-        log.append("removed", rule=eviction.rule, reason=eviction.reason, item=eviction.item)
+        event = "retired" if retires and eviction.item.row is not None else "removed"
+        log.append(event, rule=eviction.rule, reason=eviction.reason, item=eviction.item)
         if number % _BATCH == 0:
             log.flush()
     log.flush()
@@ -55,6 +59,6 @@ def record_end(log: AuditLog, report: RunReport) -> None:
     if report.outcome is not None:
         counts = report.outcome
         detail |= {"evicted": counts.evicted, "gone": counts.gone, "changed": counts.changed, "failed": counts.failed}
-        detail |= {"bytes_freed": counts.bytes_freed}
+        detail |= {"bytes_freed": counts.bytes_freed, "pending": counts.pending_items}
     log.append("run_finished", error=str(report.error) if report.error is not None else None, detail=detail)
     log.flush()

@@ -48,6 +48,8 @@ def summarize_inventory(inventory: Inventory, undecidable: int) -> dict[str, obj
         "leftovers": int((kind == StrayKind.LEFTOVER).sum()),
         "undecidable": undecidable,
         "retired": int((rows.readable & ~rows.items()).sum()),
+        "pending_items": int(inventory.retired.pending.sum()),
+        "pending_bytes": inventory.retired.pending_bytes(),
     }
 
 

@@ -41,6 +41,8 @@ class Statistics:
     missing: int
     undecidable: int
     retired: int
+    pending: int
+    pending_bytes: int
     orphans: int
     orphan_bytes: int
     leftovers: int
@@ -75,6 +77,8 @@ def take_statistics(inventory: Inventory, now: float) -> Statistics:
         missing=int(rows.missing().sum()),
         undecidable=int((items & (rows.state == ItemState.UNDECIDABLE)).sum()),
         retired=int((rows.readable & ~items).sum()),
+        pending=int(inventory.retired.pending.sum()),
+        pending_bytes=inventory.retired.pending_bytes(),
         orphans=int(orphan.sum()),
         orphan_bytes=int(strays.size[orphan].sum()),
         leftovers=int(leftover.sum()),
@@ -129,6 +133,7 @@ def print_statistics(screen: Screen, inventory: Inventory, statistics: Statistic
         (figures.orphans, figures.orphan_bytes, "orphans: audio files that no row names"),
         (figures.leftovers, figures.leftover_bytes, "leftovers of generation"),
         (figures.retired, None, "retired items, not yet compacted"),
+        (figures.pending, figures.pending_bytes, "files of retired items, still to go"),
     ):
         if count:
             screen.line(f"{count:,} {what}" + (f" ({format_size(size)})" if size is not None else ""), Symbol.WARNING)

@@ -1,0 +1,138 @@
+"""Retired items found again: in which line each is now, whether its vectors are still zero, and where its file is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from audio_cache_daemon.cache.walk import Walk
+from audio_cache_daemon.formats import iter_blocks, read_lines, row_offsets
+from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.model import ArrayInfo, Bools, FileIdentity, Ints, Retired
+from audio_cache_daemon.paths import Folder, file_key, open_regular, root_folder
+from audio_cache_daemon.retired import RetiredRun, load_retired, load_verified
+
+
+def find_retired_rows(runs: Sequence[RetiredRun], meta: int, offset: Ints, nonzero: Callable[[Ints], Bools]) -> Ints:
+    """The line in which each entry of the runs is now, or -1; entries in order of runs.
+
+    A line is known by its bytes. In the index in which it was retired it is at its number; in one that was made anew
+    it may be anywhere, and is meant only if its vectors aren't `nonzero` (told of ascending rows): else it is an item,
+    perhaps one that repeats the retired one to the letter.
+    """
+    inode = os.fstat(meta).st_ino
+    found = [_find_at_number(run, meta, offset, inode) for run in runs]
+    rows = np.concatenate(found) if found else np.empty(0, np.int64)
+    lines = [line for run in runs for line in run.lines]
+    wanted: dict[bytes, list[int]] = {}
+    for entry in np.flatnonzero(rows < 0).tolist():
+        wanted.setdefault(lines[entry], []).append(entry)
+    if wanted:
+        for line, numbers in _search(meta, wanted, set(rows.tolist())).items():
+            places = np.array(numbers, np.int64)
+            for entry, place in zip(wanted[line], places[~nonzero(places)].tolist(), strict=False):
+                rows[entry] = place
+    return rows
+
+
+def _find_at_number(run: RetiredRun, meta: int, offset: Ints, inode: int) -> Ints:
+    numbers = np.array([entry.row for entry in run.entries], np.int64)
+    known = np.flatnonzero(numbers < len(offset) - 1) if run.note.index == inode else numbers[:0]
+    rows = np.full(len(numbers), -1, np.int64)
+    for entry, line in zip(known.tolist(), read_lines(meta, offset, numbers[known]), strict=True):
+        if line.rstrip(b"\r\n") == run.lines[entry].rstrip(b"\r"):
+            rows[entry] = numbers[entry]
+    return rows
+
+
+def _search(meta: int, wanted: Mapping[bytes, list[int]], taken: Collection[int]) -> dict[bytes, list[int]]:
+    """The numbers of the lines that are wanted, but for those taken."""
+    found: dict[bytes, list[int]] = {}
+    number = 0
+    with os.fdopen(os.dup(meta), "rb", buffering=0) as file:
+        file.seek(0)
+        for _, block in iter_blocks(file):
+            for line in block.removesuffix(b"\n").split(b"\n"):
+                if line in wanted and number not in taken:
+                    found.setdefault(line, []).append(number)
+                number += 1
+    return found
+
+
+def find_nonzero(path: Path, arrays: Iterable[ArrayInfo], rows: Ints) -> Bools:
+    """Which of the rows (-1: none) have a vector that isn't zero in some of the arrays of the cache at `path`."""
+    nonzero = np.zeros(len(rows), np.bool_)
+    order = np.argsort(rows, kind="stable")
+    for info in arrays:
+        held = order[(rows[order] >= 0) & (rows[order] < info.rows)]
+        descriptor = open_regular(path / info.name)
+        try:
+            vectors = read_lines(descriptor, row_offsets(info), rows[held])
+            nonzero[held] |= np.fromiter((vector.count(0) != len(vector) for vector in vectors), np.bool_, len(held))
+        finally:
+            os.close(descriptor)
+    return nonzero
+
+
+def unverified(arrays: Mapping[str, ArrayInfo], verified: Mapping[str, FileIdentity]) -> list[ArrayInfo]:
+    """The arrays that changed since all retired rows in them were seen to be zero."""
+    return [info for name, info in arrays.items() if not _is_same(info.identity, verified.get(name))]
+
+
+def _is_same(found: FileIdentity, known: FileIdentity | None) -> bool:
+    return known is not None and (found.inode, found.size, found.mtime_ns) == (known.inode, known.size, known.mtime_ns)
+
+
+class RetiredItems:
+    """What is retired in a cache, by what its runs wrote down: its rows are found first, then its files."""
+
+    def __init__(self, location: CacheLocation, meta: int, offset: Ints, arrays: Mapping[str, ArrayInfo]) -> None:
+        self._runs = load_retired(location)
+        self._location = location
+        # Of an array that has not a row a line it can't be told which rows it describes.
+        whole = {name: info for name, info in arrays.items() if info.rows == len(offset) - 1}
+        self.rows = find_retired_rows(
+            self._runs, meta, offset, lambda rows: find_nonzero(location.path, whole.values(), rows) | (not whole)
+        )
+        changed = unverified(whole, load_verified(location)) if self._runs else []
+        self._undone = find_nonzero(location.path, changed, self.rows)
+        self.keys = np.array(list(self._iter_keys()), np.int64)
+        """The key (paths.file_key) of the file that goes with each entry, 0 where none does."""
+
+    def _iter_keys(self) -> Iterator[int]:
+        numbers = {os.fsencode(root): number for number, root in enumerate(self._location.audio_roots)}
+        folders: dict[tuple[int, str], Folder] = {}
+        for run in self._runs:
+            for entry in run.entries:
+                root = numbers.get(run.note.roots[entry.root]) if entry.file else None
+                if root is None:
+                    yield 0
+                    continue
+                directory, _, name = entry.file.rpartition("/")
+                if (root, directory) not in folders:
+                    folder = root_folder(self._location.audio_roots[root], root)
+                    for part in directory.split("/") if directory else ():
+                        folder = folder.child(part)
+                    folders[root, directory] = folder
+                yield file_key(folders[root, directory], name)
+
+    def find_files(self, walk: Walk, in_use: Ints, unresolved: Collection[int]) -> Retired:
+        """The retired items, with those files that still lie in their places as they were.
+
+        A file that a row means, by one of the keys `in_use` or perhaps by an unresolved name (its hash), isn't
+        pending: it is that row's.
+        """
+        entries = [entry for run in self._runs for entry in run.entries]
+        places, pending = walk.find(self.keys)
+        files = walk.files[places] if len(walk.files) else np.zeros(len(entries), walk.files.dtype)
+        for name in ("size", "inode", "mtime_ns"):
+            pending &= files[name] == np.array([getattr(entry, name) for entry in entries], np.int64)
+        names = (entry.file.rpartition("/")[2] for entry in entries)
+        pending &= np.fromiter((bool(name) and hash(name) not in unresolved for name in names), np.bool_, len(entries))
+        pending &= ~np.isin(self.keys, in_use)
+        sizes = np.array([entry.size if entry.file else 0 for entry in entries], np.int64)
+        numbers = np.repeat(np.arange(len(self._runs)), [len(run.entries) for run in self._runs])
+        return Retired(tuple(run.run for run in self._runs), numbers, self.rows, pending, sizes, self._undone)

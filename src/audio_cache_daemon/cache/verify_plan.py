@@ -1,0 +1,160 @@
+"""From what was found in an index to what a repair does about it: only what is proven, or was told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from audio_cache_daemon.cache.verify_lines import LineKind, Lines
+from audio_cache_daemon.cache.verify_match import Match, NoMatch
+from audio_cache_daemon.errors import ConfigError
+from audio_cache_daemon.findings import Repair, RepairChoice, RepairPlan
+from audio_cache_daemon.location import BGE_TEXT_NAME, CLAP_AUDIO_NAME, CLAP_TEXT_NAME, META_NAME
+from audio_cache_daemon.model import Bools, Ints, Inventory
+
+_SHOWN = 8
+"""Numbers that a message names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of an index: its lines, and which vectors are theirs.
+
+    `suspects` are the lines that something is wrong with, `repeated` those that repeat another to the letter, vectors
+    included; `empty` are the arrays of shape (0,).
+    """
+
+    inventory: Inventory
+    lines: Lines
+    match: Match | NoMatch
+    suspects: Bools
+    repeated: Bools
+    empty: tuple[str, ...] = ()
+
+
+def plan_repair(evidence: Evidence, choice: RepairChoice) -> RepairPlan:
+    """What a repair does; ConfigError when a line is to be dropped that nothing is wrong with."""
+    lines, match = evidence.lines, evidence.match
+    told = _lines_told(evidence, choice)
+    if isinstance(match, NoMatch):
+        return RepairPlan(evidence.inventory, {}, obstacle=match.reason)
+    if match.gap > 1 and not choice.drop_unmatched:
+        return RepairPlan(evidence.inventory, {}, obstacle=_say_gap(match))
+    dropped = match.lines & (told | evidence.repeated)
+    if dropped.any() and not match.proven:
+        if (match.lines & told).any():
+            return RepairPlan(evidence.inventory, {}, obstacle=UNPROVEN)
+        dropped = np.zeros_like(dropped)
+    kept = {META_NAME: match.lines & ~dropped}
+    pairs = dropped[match.lines]
+    arrays = evidence.inventory.index.arrays
+    for name, mask in ((CLAP_TEXT_NAME, match.text), (CLAP_AUDIO_NAME, match.audio)):
+        if name in arrays:
+            kept[name] = mask.copy()
+            kept[name][np.flatnonzero(mask)[pairs]] = False
+    blanked = _add_bge(evidence, kept)
+    ends_line = bool(lines.unended and len(lines) and kept[META_NAME][-1])
+    repairs = tuple(_describe(evidence, match, told, dropped, blanked=blanked))
+    if ends_line:
+        repairs += (Repair("torn_tail", f"end the last line, {len(lines)}, which is whole"),)
+    blanks = frozenset({BGE_TEXT_NAME}) if blanked else frozenset[str]()
+    return RepairPlan(evidence.inventory, kept, repairs, blanks, evidence.empty, ends_line)
+
+
+UNPROVEN = "no row has a score, so nothing proves which vectors belong to which row"
+
+
+def bge_companion(evidence: Evidence) -> str | None:
+    """The CLAP array that the rows of the BGE array go with: one of equal length; None if it can't be told."""
+    arrays = evidence.inventory.index.arrays
+    for name in (CLAP_TEXT_NAME, CLAP_AUDIO_NAME):
+        if name in arrays and arrays[name].rows == arrays[BGE_TEXT_NAME].rows:
+            return name
+    return None
+
+
+def list_numbers(numbers: Ints) -> str:
+    """The first few of some numbers, in words."""
+    shown = [f"{number:,}" for number in numbers[:_SHOWN].tolist()]
+    if len(numbers) > _SHOWN:
+        return ", ".join(shown) + f" and {len(numbers) - _SHOWN:,} more"
+    return " and ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))
+
+
+def name_lines(lines: Bools) -> str:
+    """Lines by number, from 1."""
+    numbers = np.flatnonzero(lines) + 1
+    return f"line{'s' if len(numbers) != 1 else ''} {list_numbers(numbers)}"
+
+
+def _lines_told(evidence: Evidence, choice: RepairChoice) -> Bools:
+    told = np.zeros(len(evidence.lines), np.bool_)
+    for number in sorted(choice.drop_lines):
+        if not 1 <= number <= len(told):
+            raise ConfigError(f"meta.jsonl has no line {number}; it has {len(told)}")
+        if not evidence.suspects[number - 1]:
+            raise ConfigError(f"nothing is wrong with line {number} of meta.jsonl, so repair doesn't drop it")
+        told[number - 1] = True
+    return told
+
+
+def _say_gap(match: Match) -> str:
+    return (
+        f"{match.gap:,} rows in one place lack their lines or some of their vectors, which is more than a crash leaves; "
+        "is there a backup of the arrays? Otherwise --drop-unmatched takes them out and saves them"
+    )
+
+
+def _add_bge(evidence: Evidence, kept: dict[str, Bools]) -> bool:
+    """Which rows of the BGE array stay; whether none does, because it can't be told which rows it describes."""
+    info = evidence.inventory.index.arrays.get(BGE_TEXT_NAME)
+    if info is None:
+        return False
+    companion = bge_companion(evidence)
+    if companion is not None:
+        kept[BGE_TEXT_NAME] = kept[companion]
+        return False
+    kept[BGE_TEXT_NAME] = np.zeros(info.rows, np.bool_)
+    return info.rows > 0 or bool(kept[META_NAME].any())
+
+
+def _describe(evidence: Evidence, match: Match, told: Bools, dropped: Bools, *, blanked: bool) -> Iterator[Repair]:
+    lines = evidence.lines
+    gone = ~match.lines & ~told
+    for kind, name, action in (
+        (LineKind.TORN, "torn_tail", "cut the torn last line, {}"),
+        (LineKind.BLANK, "blank_line", "drop what is blank: {}"),
+        (LineKind.UNREADABLE, "unreadable_line", "drop what is no row and has no vectors: {}"),
+    ):
+        found = gone & lines.of(kind)
+        if found.any():
+            yield Repair(name, action.format(name_lines(found)), int(found.sum()))
+    unmatched = gone & lines.of(LineKind.ROW, LineKind.FOREIGN, LineKind.MISTYPED)
+    if unmatched.any():
+        yield Repair("line_without_vectors", f"cut {name_lines(unmatched)}: no vectors", int(unmatched.sum()))
+    yield from _describe_vectors(evidence, match)
+    repeated = dropped & ~told
+    if repeated.any():
+        message = f"drop {name_lines(repeated)}: repeated to the letter, vectors included"
+        yield Repair("repeated_row", message, int(repeated.sum()))
+    if told.any():
+        yield Repair("dropped_line", f"drop {name_lines(told)}, with the vectors, as told", int(told.sum()))
+    if blanked:
+        info = evidence.inventory.index.arrays[BGE_TEXT_NAME]
+        yield Repair(
+            "bge_length",
+            f"fill {BGE_TEXT_NAME} with zeros: which rows its {info.rows:,} describe can't be told; the old file is kept",
+        )
+    for name in evidence.empty:
+        yield Repair("empty_array", f"take {name} away: its shape is (0,)")
+
+
+def _describe_vectors(evidence: Evidence, match: Match) -> Iterator[Repair]:
+    masks = {CLAP_TEXT_NAME: match.text, CLAP_AUDIO_NAME: match.audio}
+    for name, mask in masks.items():
+        alone = np.flatnonzero(~mask)
+        if len(alone):
+            message = f"take row{'s' if len(alone) != 1 else ''} {list_numbers(alone)} out of {name}: "
+            yield Repair("vector_without_line", message + "no line belongs to it", len(alone))

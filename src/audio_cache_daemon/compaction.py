@@ -1,0 +1,78 @@
+"""Retired rows dropped from the index of a cache whose generator may be running: while it is stopped, or reloaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from audio_cache_daemon.cache.scan import Surroundings, scan_cache
+from audio_cache_daemon.errors import ConfigError, DeferredError
+from audio_cache_daemon.eviction.generator import generator_stopped, reload_generator
+from audio_cache_daemon.eviction.memory import save_memory
+from audio_cache_daemon.location import last_index_change
+from audio_cache_daemon.model import Inventory, ScanNeeds
+from audio_cache_daemon.reporting.audit import AuditLog
+from audio_cache_daemon.request import RunRequest, Target
+from audio_cache_daemon.state import load_memory
+from audio_cache_daemon.units import format_duration
+from audio_cache_daemon.upkeep import Released, compact, generator_of, release_pending
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """How many retired rows were dropped, and what files could go with that."""
+
+    rows: int
+    released: Released
+
+
+def compact_cache(target: Target, request: RunRequest, log: AuditLog) -> Compacted:
+    """Drop the retired rows of a cache, under its lock.
+
+    ConfigError when the generator may be running and can neither be stopped nor reloaded; DeferredError when it is
+    adding items just now, or there is no room.
+    """
+    writer = target.settings.writer
+    generator = generator_of(writer)
+    if writer.mode == "stopped":
+        return _compact_stopped(target, request, log)
+    if not generator.can_stop and not generator.reload:
+        raise ConfigError(
+            f"{target.settings.location.path}: dropping rows under a running generator would make it serve wrong "
+            "sounds; stop it and say --writer-stopped, or configure writer.stop and writer.start, or writer.reload"
+        )
+    _wait_for_quiet(target, request.now)
+    if generator.can_stop:
+        with generator_stopped(target.settings.location, generator):
+            return _compact_stopped(target, request, log)
+    inventory = _observe(target)
+    rows = compact(inventory, request, log)
+    reload_generator(generator)
+    _remember_rows(target, len(inventory.rows) - rows)
+    return Compacted(rows, Released())
+
+
+def _compact_stopped(target: Target, request: RunRequest, log: AuditLog) -> Compacted:
+    inventory = _observe(target)
+    rows = compact(inventory, request, log)
+    _remember_rows(target, len(inventory.rows) - rows)
+    return Compacted(rows, release_pending(inventory, target, request, log, is_stopped=True))
+
+
+def _observe(target: Target) -> Inventory:
+    return scan_cache(target.settings.location, ScanNeeds(), Surroundings(target.neighbours))
+
+
+def _wait_for_quiet(target: Target, now: float) -> None:
+    changed, quiesce = last_index_change(target.settings.location.path), target.settings.writer.quiesce
+    if changed is not None and now - changed < quiesce:
+        raise DeferredError(
+            f"{target.settings.location.path}: the generator added an item {format_duration(max(0.0, now - changed))} "
+            f"ago; dropping rows waits for {format_duration(quiesce)} of quiet"
+        )
+
+
+def _remember_rows(target: Target, rows: int) -> None:
+    """That the index is shorter is our doing: the next run must not take it for a loss."""
+    memory = load_memory(target.settings.location)
+    if memory is not None:
+        save_memory(target.settings.location, replace(memory, rows=rows))

@@ -1,0 +1,152 @@
+"""Items made unservable under a running generator: their vectors become zeros, in place, and no row moves.
+
+What goes is written down first, with the rows' bytes and vectors, in `retired/<run>` of the state directory. From the
+moment at which that directory has its name the items are retired: whatever interrupts us then, the next run sees which
+vectors aren't zero yet, and goes on. The files stay until the generator can't serve them any more.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator, Mapping
+from itertools import repeat
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory, write_durably
+from audio_cache_daemon.eviction.execution import Execution
+from audio_cache_daemon.eviction.manifest import save_note, save_rows
+from audio_cache_daemon.eviction.overwrite import overwrite_rows
+from audio_cache_daemon.eviction.second_look import write_manifest
+from audio_cache_daemon.formats import read_array_info, read_lines, row_offsets
+from audio_cache_daemon.location import CLAP_AUDIO_NAME, CacheLocation
+from audio_cache_daemon.manifest import MANIFEST_NAME, ManifestEntry, RunNote, read_manifest
+from audio_cache_daemon.model import Bools, FileIdentity, Ints, Inventory, Outcome, OutcomeKind, Plan
+from audio_cache_daemon.paths import open_regular
+from audio_cache_daemon.retired import MARK_NAME, RETIRED, UNFINISHED, VERIFIED_NAME, WriterMark
+
+
+def retire_items(plan: Plan, execution: Execution, started: Callable[[], str | None]) -> Iterator[Outcome]:
+    """Retire the rows of a plan, and tell the outcome of each. `started` names the generator's last start.
+
+    MaintenanceError until the items are written down: nothing was changed; and after, when a vector couldn't be
+    written over: the next run goes on. The iterator must be exhausted.
+    """
+    location = plan.inventory.location
+    unfinished = make_state_directory(location.path, RETIRED) / (execution.run + UNFINISHED)
+    try:
+        kept = yield from _write_down(plan, execution, unfinished)
+    except OSError as error:
+        raise MaintenanceError(
+            f"{error.filename or unfinished}: {error.strerror}; nothing was retired: make room or mend the permissions"
+        ) from None
+    rows = np.flatnonzero(~kept)
+    if not len(rows):
+        shutil.rmtree(unfinished)
+        return
+    directory = unfinished.with_name(execution.run)
+    unfinished.rename(directory)
+    sync_directory(directory.parent)
+    written = zero_rows(plan.inventory, rows, directory)
+    mark_retired(location, [directory], written, started())
+    for entry in read_manifest(directory / MANIFEST_NAME):
+        yield _as_outcome(entry)
+
+
+def zero_rows(inventory: Inventory, rows: Ints, saved: Path | None = None) -> Mapping[str, FileIdentity]:
+    """Write zeros over the vectors of these rows, in each array that has a row a line; what the files were before.
+
+    With a directory in which the rows' vectors are `saved` (in this order), only what equals them is written over.
+    """
+    written = {}
+    for name, info in inventory.index.arrays.items():
+        if info.rows == len(inventory.rows):
+            expected = _iter_saved(saved / name) if saved is not None else None
+            zeros = repeat(bytes(info.row_bytes))
+            written[name] = overwrite_rows(inventory.location.path / name, info, rows, zeros, expected)
+    return written
+
+
+def mark_retired(
+    location: CacheLocation, directories: list[Path], written: Mapping[str, FileIdentity], started: str | None
+) -> None:
+    """Note, after the zeros are on the disk, what the generator was then: what changes later, came after them.
+
+    An array that the generator wrote since has another identity than when it was `written`, and is looked at again.
+    """
+    note_verified(location, written)
+    mark = WriterMark(1, started, _count_rows(location.path / CLAP_AUDIO_NAME))
+    for directory in directories:
+        write_durably(directory / MARK_NAME, msgspec.json.encode(mark))
+
+
+def note_verified(location: CacheLocation, arrays: Mapping[str, FileIdentity]) -> None:
+    """Note that all retired rows are zero in these arrays, as long as they are as they were then."""
+    write_durably(location.state_directory / RETIRED / VERIFIED_NAME, msgspec.json.encode(arrays))
+
+
+def forget_verified(location: CacheLocation) -> None:
+    """Let the next scan read all retired vectors, whatever the arrays look like."""
+    path = location.state_directory / RETIRED / VERIFIED_NAME
+    path.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+def forget_finished(inventory: Inventory) -> None:
+    """Let go of the runs of which no row is in the index any more, and no file in its place; and of unfinished ones."""
+    parent = inventory.location.state_directory / RETIRED
+    if not parent.is_dir():
+        return
+    retired = inventory.retired
+    left = set(retired.run[(retired.row >= 0) | retired.pending].tolist())
+    for number, run in enumerate(retired.runs):
+        if number not in left:
+            shutil.rmtree(parent / run)
+    for path in parent.glob(f"*{UNFINISHED}"):
+        if path.is_dir():
+            shutil.rmtree(path)
+
+
+def _write_down(plan: Plan, execution: Execution, directory: Path) -> Generator[Outcome, None, Bools]:
+    """Write down what goes, flushed; the outcomes of evictions that don't stand. Returns which rows stay."""
+    if directory.exists():
+        shutil.rmtree(directory)
+    location = plan.inventory.location
+    make_state_directory(location.path, RETIRED, directory.name)
+    kept = yield from write_manifest(plan, directory, execution)
+    roots = tuple(os.fsencode(root) for root in location.audio_roots)
+    save_note(directory, RunNote(1, execution.run, plan.now, roots, plan.inventory.index.identity.inode))
+    save_rows(plan.inventory, np.flatnonzero(~kept), directory)
+    sync_directory(directory)
+    return kept
+
+
+def _iter_saved(path: Path) -> Iterator[bytes]:
+    descriptor = open_regular(path)
+    try:
+        info = read_array_info(path.name, descriptor)
+        yield from read_lines(descriptor, row_offsets(info), np.arange(info.rows))
+    finally:
+        os.close(descriptor)
+
+
+def _count_rows(path: Path) -> int | None:
+    """The rows of an array; None when it isn't there, or is being written."""
+    try:
+        descriptor = open_regular(path)
+    except OSError:
+        return None
+    try:
+        return read_array_info(path.name, descriptor).rows
+    except ValueError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _as_outcome(entry: ManifestEntry) -> Outcome:
+    return Outcome(OutcomeKind.EVICTED, entry.id, entry.row, None, pending_bytes=entry.size if entry.file else None)

@@ -1,0 +1,69 @@
+"""Files of our own: what is written into them comes back as it was, and a colleague can go on with them."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from typing import NoReturn, TypeVar
+
+import msgspec
+
+from audio_cache_daemon.location import STATE_DIRECTORY
+
+T = TypeVar("T")
+
+
+def encode_own(value: object) -> bytes:
+    """A value as JSON that `decode_own` reads back, paths whose bytes are no UTF-8 included."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        # Python's own library has an escape for the surrogate that stands for such a byte, and reads it back.
+        return json.dumps(msgspec.to_builtins(value)).encode()
+
+
+def decode_own(content: bytes, kind: type[T]) -> T:
+    """The value in the content of a file of ours; ValueError, with the reason, when that isn't what was written."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        if b"\\u" not in content:
+            raise ValueError(str(error)) from None
+    try:
+        return msgspec.convert(json.loads(content, parse_constant=_refuse), kind)
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number of ours")
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name stays in the directory in which it is looked for."""
+    return name not in ("", ".", "..") and "/" not in name and "\0" not in name
+
+
+def is_path_below(path: str) -> bool:
+    """Whether a path of a file leads from a root to a place below it, and not into our own directories."""
+    parts = path.split("/")
+    return all(map(is_plain_name, parts)) and STATE_DIRECTORY not in parts
+
+
+def own_like(descriptor: int, model: os.stat_result, mode: int) -> None:
+    """Give an open file or directory of ours the owner and group of a model, as far as we may, and a mode."""
+    for owner in (model.st_uid, -1):
+        try:
+            os.fchown(descriptor, owner, model.st_gid)
+        except PermissionError:
+            continue
+        break
+    # What another one of the group made has the right mode already, and is not ours to change.
+    with suppress(PermissionError):
+        os.fchmod(descriptor, mode)
+
+
+def lacks_mode(status: os.stat_result, mode: int) -> bool:
+    """Whether what we made was left without its mode: a process can be killed between the making and the giving."""
+    return status.st_uid == os.geteuid() and status.st_mode & mode != mode

@@ -1,0 +1,119 @@
+"""Which items were retired: what the runs that retired them wrote down, in `retired/<run>` of the state directory.
+
+A retired item is still a row of the index, with zeros for vectors, so that the generator can't find it and no row
+moves. Whether its line is still there, and its file still in its place, is told by the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from audio_cache_daemon.errors import InconsistentIndexError
+from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, ManifestEntry, RunNote, read_manifest, read_note
+from audio_cache_daemon.model import FileIdentity
+
+RETIRED = "retired"
+"""The directory of retired items, in the state directory of a cache."""
+
+MARK_NAME = "writer.json"
+VERIFIED_NAME = "verified.json"
+RESTORED_NAME = "restored.json"
+UNFINISHED = ".new"
+"""Ends the name of a directory that isn't whole yet: what it says was not done."""
+
+
+class WriterMark(msgspec.Struct, frozen=True):
+    """What was known of the generator right after a retirement was on the disk; its file may go when that changed.
+
+    `started` names the generator's last start (None: not known), `rows` the rows that all of the index had (None: an
+    addition was in flight).
+    """
+
+    version: Literal[1]
+    started: str | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetiredRun:
+    """What one run retired: a directory with manifest, rows and vectors.
+
+    `entries` are those that weren't brought back, each with its saved line; `place` counts them as the manifest and
+    the saved vectors do.
+    """
+
+    directory: Path
+    note: RunNote
+    mark: WriterMark | None
+    entries: tuple[ManifestEntry, ...]
+    lines: tuple[bytes, ...]
+    places: tuple[int, ...]
+
+    @property
+    def run(self) -> str:
+        return self.directory.name
+
+
+def load_retired(location: CacheLocation) -> tuple[RetiredRun, ...]:
+    """The runs of which something is still retired, by name; InconsistentIndexError when one can't be read."""
+    parent = location.state_directory / RETIRED
+    names = sorted(path.name for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+    return tuple(_load(parent / name) for name in names if not name.endswith(UNFINISHED))
+
+
+def load_verified(location: CacheLocation) -> dict[str, FileIdentity]:
+    """The arrays in which all retired rows were seen to be zero, as they were then; empty when that isn't known."""
+    path = location.state_directory / RETIRED / VERIFIED_NAME
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, FileIdentity])
+    except (OSError, ValueError):
+        return {}
+
+
+def read_restored(directory: Path) -> frozenset[str]:
+    """The ids of a run's items that were brought back; OSError or ValueError when that can't be read."""
+    try:
+        return frozenset(msgspec.json.decode((directory / RESTORED_NAME).read_bytes(), type=set[str]))
+    except FileNotFoundError:
+        return frozenset()
+
+
+def _load(directory: Path) -> RetiredRun:
+    try:
+        note, restored, mark = read_note(directory), read_restored(directory), _read_mark(directory)
+        read = [
+            (place, entry, line)
+            for place, (entry, line) in enumerate(_read_entries(directory, len(note.roots)))
+            if entry.id not in restored
+        ]
+    except (OSError, ValueError) as error:
+        raise InconsistentIndexError(
+            f"{directory} can't be read: {error}; it says which items are retired and where their files are, so "
+            "nothing is changed without it: mend it, or move it away to let its items be"
+        ) from None
+    return RetiredRun(
+        directory,
+        note,
+        mark,
+        tuple(entry for _, entry, _ in read),
+        tuple(line for _, _, line in read),
+        tuple(place for place, _, _ in read),
+    )
+
+
+def _read_entries(directory: Path, roots: int) -> Iterator[tuple[ManifestEntry, bytes]]:
+    lines = (directory / ROWS_NAME).read_bytes().removesuffix(b"\n").split(b"\n")
+    yield from zip(read_manifest(directory / MANIFEST_NAME, roots), lines, strict=True)
+
+
+def _read_mark(directory: Path) -> WriterMark | None:
+    try:
+        return msgspec.json.decode((directory / MARK_NAME).read_bytes(), type=WriterMark)
+    except FileNotFoundError:
+        return None

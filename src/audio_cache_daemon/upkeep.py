@@ -1,0 +1,179 @@
+"""What is still to be done for items that were retired: zeros that were undone, files to release, rows to drop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from audio_cache_daemon.cache.vectors import check_alignment, check_rows, index_fault
+from audio_cache_daemon.config.settings import WriterSettings
+from audio_cache_daemon.eviction.compact import compact_retired
+from audio_cache_daemon.eviction.execution import Execution
+from audio_cache_daemon.eviction.generator import Generator, last_start
+from audio_cache_daemon.eviction.release import release_files
+from audio_cache_daemon.eviction.retire import mark_retired, note_verified, zero_rows
+from audio_cache_daemon.eviction.trash import empty_run, expired_runs
+from audio_cache_daemon.location import CLAP_AUDIO_NAME
+from audio_cache_daemon.manifest import ManifestEntry
+from audio_cache_daemon.model import Inventory, ItemState, OutcomeKind, Plan
+from audio_cache_daemon.reporting.audit import AuditLog
+from audio_cache_daemon.reporting.audit_record import AuditItem
+from audio_cache_daemon.reporting.run_audit import record_outcome
+from audio_cache_daemon.request import RunRequest, Target
+from audio_cache_daemon.retention.release import ReleaseRule, why_release
+from audio_cache_daemon.retired import RetiredRun, WriterMark, load_retired
+from audio_cache_daemon.units import format_size
+
+_NO_MARK = WriterMark(1)
+
+COMPACT_FROM = 0.25
+"""The share of retired rows from which dropping them is worth a rewrite of the whole index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Files that went, of items that were retired before: how many, their bytes, how many failed, and why they went."""
+
+    files: int = 0
+    bytes: int = 0
+    failed: int = 0
+    reasons: tuple[str, ...] = ()
+
+    def after(self, other: Released, why: str) -> Released:
+        """Both together; these went because of `why`."""
+        reasons = other.reasons if why in other.reasons else (*other.reasons, why)
+        return Released(self.files + other.files, self.bytes + other.bytes, self.failed + other.failed, reasons)
+
+
+def generator_of(writer: WriterSettings) -> Generator:
+    """The generator as the configuration describes it."""
+    return Generator(writer.unit, writer.started_file, writer.stop, writer.start, writer.reload)
+
+
+def retire_again(inventory: Inventory, target: Target, log: AuditLog) -> int:
+    """Write zeros over what the generator brought back; how many items it were.
+
+    A run whose mark of the generator is missing, or says too little, gets a new one: its files wait from now on.
+    """
+    location, retired = target.settings.location, inventory.retired
+    runs, generator = load_retired(location), generator_of(target.settings.writer)
+    if not runs or index_fault(inventory) is not None:
+        return 0
+    undone = np.unique(retired.row[retired.undone])
+    if len(undone):
+        check_rows(inventory, undone)
+        log.append("retired", detail={"again": len(undone)})
+        log.flush()
+    started = last_start(generator)
+    unsure = {number for number, run in enumerate(runs) if _lacks_proof(run, started)}
+    unsure |= set(retired.run[retired.undone].tolist())
+    if unsure:
+        written = zero_rows(inventory, np.unique(retired.row[retired.row >= 0]))
+        mark_retired(location, [runs[number].directory for number in sorted(unsure)], written, last_start(generator))
+    else:
+        note_verified(location, {name: info.identity for name, info in inventory.index.arrays.items()})
+    return len(undone)
+
+
+def _lacks_proof(run: RetiredRun, started: str | None) -> bool:
+    mark = run.mark
+    return mark is None or mark.rows is None or (mark.started is None and started is not None)
+
+
+def release_pending(
+    inventory: Inventory, target: Target, request: RunRequest, log: AuditLog, *, is_stopped: bool
+) -> Released:
+    """Take away the files of retired items that the generator can't serve any more.
+
+    While the index can't be matched to its vectors nothing proves that these are zero, and no file goes.
+    """
+    runs, retired = load_retired(target.settings.location), inventory.retired
+    if not retired.pending.any() or (index_fault(inventory) is not None and not is_stopped):
+        return Released()
+    rule = _release_rule(inventory, target.settings.writer, is_stopped=is_stopped)
+    total, first = Released(), 0
+    for run in runs:
+        mine = slice(first, first + len(run.entries))
+        first += len(run.entries)
+        proven = is_stopped or not retired.undone[mine].any()
+        why = why_release(run.mark or _NO_MARK, run.note.time, request.now, rule) if proven else None
+        entries = [entry for entry, waits in zip(run.entries, retired.pending[mine].tolist(), strict=True) if waits]
+        if why is not None and entries:
+            total = _release_run(target, run, entries, request.now, log).after(total, why)
+    return total
+
+
+def _release_run(target: Target, run: RetiredRun, entries: list[ManifestEntry], now: float, log: AuditLog) -> Released:
+    location, trash = target.settings.location, target.settings.policy.trash
+    make_room_in_trash(target, sum(entry.size for entry in entries), now, log)
+    for entry in entries:
+        log.append("removed", item=AuditItem(id=entry.id, path=entry.file, bytes=entry.size), detail={"of": run.run})
+    log.flush()
+    files = size = failed = 0
+    for outcome in release_files(location, run, entries, now, to_trash=trash.keep > 0):
+        record_outcome(log, outcome)
+        files += outcome.kind == OutcomeKind.EVICTED
+        failed += outcome.kind == OutcomeKind.FAILED
+        size += outcome.bytes_freed
+    return Released(files, size, failed)
+
+
+def _release_rule(inventory: Inventory, writer: WriterSettings, *, is_stopped: bool) -> ReleaseRule:
+    audio = inventory.index.arrays.get(CLAP_AUDIO_NAME)
+    started = last_start(generator_of(writer))
+    return ReleaseRule(writer.release_on, writer.max_wait, is_stopped, started, audio.rows if audio else None)
+
+
+def make_room_in_trash(target: Target, needed: int, now: float, log: AuditLog) -> None:
+    """Empty what is too old, and the oldest of what would be too much with `needed` bytes more."""
+    location, trash = target.settings.location, target.settings.policy.trash
+    room = trash.max_size - needed if trash.max_size is not None else None
+    for run in expired_runs(location, trash.keep, room, now):
+        log.append("trash_emptied", detail={"run": run.run, "items": run.items, "bytes": run.bytes})
+        log.flush()
+        empty_run(location, run.run)
+
+
+def compact(inventory: Inventory, request: RunRequest, log: AuditLog) -> int:
+    """Drop the retired rows, as one rewrite of the index; how many. Only while the generator can't add an item."""
+    rows = int((inventory.rows.state == ItemState.RETIRED).sum())
+    if rows:
+        check_alignment(inventory)
+        log.append("compacted", detail={"rows": rows})
+        log.flush()
+        compact_retired(inventory, Execution(request.run, to_trash=False))
+    return rows
+
+
+def is_compaction_due(plan: Plan) -> bool:
+    """Whether, with the rows of a plan, enough are retired to be worth a rewrite."""
+    rows = plan.inventory.rows
+    retired = int((rows.state == ItemState.RETIRED).sum()) + len(plan.rows)
+    return retired > 0 and retired >= COMPACT_FROM * len(rows)
+
+
+def describe_upkeep(released: Released, dropped: int, again: int) -> Iterator[str]:
+    """What was done for items that were retired by earlier runs, in words."""
+    if released.files:
+        why = "; ".join(released.reasons)
+        yield f"{released.files:,} files of items retired before went, {format_size(released.bytes)}: {why}"
+    if dropped:
+        yield f"{dropped:,} retired rows were dropped from the index"
+    if again:
+        yield f"the generator had written back the vectors of {again:,} retired items; they are zero again"
+
+
+def describe_waiting(writer: WriterSettings) -> str:
+    """What happens to the files of items that are retired, in words."""
+    generator = generator_of(writer)
+    if writer.release_on == "addition":
+        until = "once the generator has added an item since"
+    elif generator.unit is not None or generator.started_file is not None:
+        until = "once the generator was started again"
+    elif generator.can_stop:
+        until = "when the generator is stopped for a compaction"
+    else:
+        until = "with a later run that is told --writer-stopped"
+    return f"the generator may be running, so items are retired: it can't find them now, and their files go {until}"

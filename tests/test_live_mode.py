@@ -1,0 +1,308 @@
+"""Under a running generator items are retired: unservable at once, their files gone when it can't serve them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audio_cache_daemon.cache.scan import scan_cache
+from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
+from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
+from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
+from audio_cache_daemon.model import RunReport, RunResult, ScanNeeds
+from audio_cache_daemon.request import RunRequest, Target
+from audio_cache_daemon.retention.policy import InState, Limits, Pattern, Policy, Rule, TrashLimits
+from builders import NOW, CacheBuilder
+
+DROP = Policy(
+    "drop",
+    rules=(Rule("drop", Pattern("drop")), Rule("left", InState("leftover"))),
+    limits=Limits(max_items=None, max_percent=None),
+)
+
+
+def make_cache(directory: Path) -> CacheBuilder:
+    cache = CacheBuilder(directory)
+    for number in range(12):
+        cache.add("drop this" if number % 3 == 0 else f"keep {number}", quality=0.1 + number / 20)
+    return cache
+
+
+def live(directory: Path, **options: Any) -> WriterSettings:
+    return replace(WriterSettings(mode="live", started_file=directory / "started"), **options)
+
+
+def run(
+    location: CacheLocation, writer: WriterSettings, policy: Policy = DROP, *, now: float = NOW, name: str = "one"
+) -> RunReport:
+    target = Target(CacheSettings(location, policy, writer), location.state_directory / "audit.jsonl")
+    return run_maintenance(target, RunRequest(now, name), lambda: now)
+
+
+def start_generator(directory: Path, moment: int) -> None:
+    """What the generator's ExecStartPre does."""
+    started = directory / "started"
+    started.touch()
+    os.utime(started, (moment, moment))
+
+
+def vectors(location: CacheLocation) -> list[np.ndarray]:
+    return [np.load(location.path / name) for name in ARRAY_NAMES]
+
+
+def audio_names(location: CacheLocation) -> set[str]:
+    return {path.name for path in location.audio_roots[0].glob("*.wav")}
+
+
+def test_a_run_zeroes_vectors_in_place_and_nothing_else(tmp_path: Path) -> None:
+    """Rows keep their bytes and places, other vectors too; files stay; the arrays keep the generator's time."""
+    location = make_cache(tmp_path).write()
+    start_generator(tmp_path, 100)
+    meta, before, files = (location.path / META_NAME).read_bytes(), vectors(location), audio_names(location)
+    status = {name: (location.path / name).stat() for name in ARRAY_NAMES}
+
+    report = run(location, live(tmp_path))
+
+    assert report.result == RunResult.SUCCESS
+    assert report.outcome is not None
+    assert (report.outcome.evicted, report.outcome.bytes_freed, report.outcome.pending_items) == (4, 0, 4)
+    assert (location.path / META_NAME).read_bytes() == meta
+    assert audio_names(location) == files
+    for name, old, new in zip(ARRAY_NAMES, before, vectors(location), strict=True):
+        assert not new[0::3].any()
+        kept = np.arange(12) % 3 > 0
+        assert np.array_equal(new[kept], old[kept])
+        now = (location.path / name).stat()
+        assert (now.st_ino, now.st_size, now.st_mtime_ns) == (
+            status[name].st_ino,
+            status[name].st_size,
+            status[name].st_mtime_ns,
+        )
+
+
+def test_retired_items_count_nowhere_and_their_files_are_pending(tmp_path: Path) -> None:
+    """Neither as items nor as orphans; a second run has nothing to do."""
+    location = make_cache(tmp_path).write()
+    run(location, live(tmp_path))
+    inventory = scan_cache(location, ScanNeeds())
+    assert int(inventory.rows.items().sum()) == 8
+    assert len(inventory.strays) == 0
+    assert inventory.retired.pending.sum() == 4
+    assert inventory.retired.pending_bytes() == sum(len(f"sound {number}") for number in (0, 3, 6, 9))
+    assert run(location, live(tmp_path), name="two").result == RunResult.NOOP
+
+
+def test_files_go_to_the_trash_once_the_generator_was_started_again(tmp_path: Path) -> None:
+    """Known from the file that its start touches; not by the start before the retirement."""
+    location = make_cache(tmp_path).write()
+    start_generator(tmp_path, 100)
+    files = audio_names(location)
+    run(location, live(tmp_path))
+    assert run(location, live(tmp_path), name="two").result == RunResult.NOOP
+
+    start_generator(tmp_path, 200)
+    report = run(location, live(tmp_path), name="three")
+
+    assert report.outcome is not None
+    assert report.outcome.bytes_freed == sum(len(f"sound {number}") for number in (0, 3, 6, 9))
+    assert len(files - audio_names(location)) == 4
+    trash = location.audio_roots[0] / ".audio-cache-daemon" / "trash" / "one"
+    assert len(list(trash.iterdir())) == 4
+    assert any("started since" in message for message in report.messages)
+
+
+def test_without_trash_released_files_go_for_good(tmp_path: Path) -> None:
+    """`keep: 0` is no undo."""
+    location = make_cache(tmp_path).write()
+    policy = replace(DROP, trash=TrashLimits(keep=0))
+    run(location, live(tmp_path), policy)
+    start_generator(tmp_path, 200)
+    run(location, live(tmp_path), policy, name="two")
+    assert len(audio_names(location)) == 8
+    assert not (location.state_directory / "trash").exists()
+
+
+def test_an_addition_releases_when_that_is_what_proves_it(tmp_path: Path) -> None:
+    """`release_on: addition`: an array with a row more, and still zero where it was."""
+    cache = make_cache(tmp_path)
+    location = cache.write()
+    writer = live(tmp_path, release_on="addition")
+    run(location, writer)
+    assert run(location, writer, name="two").result == RunResult.NOOP
+    add_like_the_generator(cache, location)
+    run(location, writer, name="three")
+    assert len(audio_names(location)) == 9
+
+
+def test_what_the_generator_writes_back_is_retired_again_and_waits(tmp_path: Path) -> None:
+    """Its addition loaded before the zeros and saved after them: nothing is proven by it."""
+    cache = make_cache(tmp_path)
+    location = cache.write()
+    before = vectors(location)
+    writer = live(tmp_path, release_on="addition")
+    run(location, writer)
+    for name, old in zip(ARRAY_NAMES, before, strict=True):
+        np.save(location.path / name, old)
+    add_like_the_generator(cache, location)
+
+    report = run(location, writer, name="two")
+
+    assert any("written back" in message for message in report.messages)
+    assert all(not array[0:12:3].any() for array in vectors(location))
+    assert len(audio_names(location)) == 13
+    assert run(location, writer, name="three").result == RunResult.NOOP
+    add_like_the_generator(cache, location)
+    run(location, writer, name="four")
+    assert len(audio_names(location)) == 10
+
+
+def test_max_wait_releases_without_proof(tmp_path: Path) -> None:
+    """Exactly at the limit the file still waits."""
+    location = make_cache(tmp_path).write()
+    writer = WriterSettings(mode="live", max_wait=100.0)
+    run(location, writer)
+    run(location, writer, now=NOW + 100, name="two")
+    assert len(audio_names(location)) == 12
+    report = run(location, writer, now=NOW + 100.5, name="three")
+    assert len(audio_names(location)) == 8
+    assert any("without proof" in message for message in report.messages)
+
+
+def test_a_stopped_run_drops_what_was_retired_and_releases_its_files(tmp_path: Path) -> None:
+    """`writer.mode: stopped` does all three at once, then evicts by the policy."""
+    cache = make_cache(tmp_path)
+    location = cache.write()
+    lines = (location.path / META_NAME).read_bytes().splitlines(keepends=True)
+    before = vectors(location)
+    run(location, live(tmp_path))
+    policy = replace(DROP, rules=(Rule("one", Pattern("keep 1$")),))
+    report = run(location, WriterSettings(mode="stopped"), policy, name="two")
+    assert report.result == RunResult.SUCCESS
+    kept = [number for number in range(12) if number % 3 and number != 1]
+    assert (location.path / META_NAME).read_bytes().splitlines(keepends=True) == [lines[number] for number in kept]
+    for old, new in zip(before, vectors(location), strict=True):
+        assert np.array_equal(new, old[kept])
+    assert len(audio_names(location)) == 7
+    assert len(scan_cache(location, ScanNeeds()).retired) == 4
+    run(location, WriterSettings(mode="stopped"), policy, name="three")
+    assert len(scan_cache(location, ScanNeeds()).retired) == 0
+
+
+def test_an_index_made_anew_is_survived(tmp_path: Path) -> None:
+    """Somebody rewrites it in another order: retired rows are found by their bytes, and nothing else goes."""
+    location = make_cache(tmp_path).write()
+    run(location, live(tmp_path))
+    order = np.array([*range(11, -1, -1)])
+    lines = (location.path / META_NAME).read_bytes().splitlines(keepends=True)
+    arrays = vectors(location)
+    (location.path / META_NAME).unlink()
+    (location.path / META_NAME).write_bytes(b"".join(lines[number] for number in order))
+    for name, array in zip(ARRAY_NAMES, arrays, strict=True):
+        np.save(location.path / name, array[order])
+    inventory = scan_cache(location, ScanNeeds())
+    assert sorted(inventory.retired.row.tolist()) == [2, 5, 8, 11]
+    assert inventory.retired.pending.all()
+    start_generator(tmp_path, 200)
+    run(location, live(tmp_path), name="two")
+    assert len(audio_names(location)) == 8
+
+
+def test_a_file_that_a_row_names_again_is_no_longer_pending(tmp_path: Path) -> None:
+    """A rebuilt index has the row back with its vectors: it is an item again, and its file stays."""
+    location = make_cache(tmp_path).write()
+    meta, arrays = (location.path / META_NAME).read_bytes(), vectors(location)
+    run(location, live(tmp_path))
+    (tmp_path / "anew").write_bytes(meta)
+    (tmp_path / "anew").replace(location.path / META_NAME)
+    for name, array in zip(ARRAY_NAMES, arrays, strict=True):
+        np.save(location.path / name, array)
+    inventory = scan_cache(location, ScanNeeds())
+    assert int(inventory.rows.items().sum()) == 12
+    assert not inventory.retired.pending.any()
+    start_generator(tmp_path, 200)
+    keep = replace(DROP, rules=())
+    run(location, live(tmp_path), keep, name="two")
+    assert len(audio_names(location)) == 12
+
+
+def test_a_shared_file_goes_with_the_last_item_that_names_it(tmp_path: Path) -> None:
+    """Retired in two runs: the first frees nothing, the second its file."""
+    cache = CacheBuilder(tmp_path)
+    path = cache.add("drop one")
+    cache.add("drop two", path=str(path))
+    cache.add("keep")
+    location = cache.write()
+    run(location, live(tmp_path), replace(DROP, rules=(Rule("one", Pattern("one")),)))
+    start_generator(tmp_path, 200)
+    run(location, live(tmp_path), replace(DROP, rules=(Rule("two", Pattern("two")),)), name="two")
+    assert path.exists()
+    start_generator(tmp_path, 300)
+    run(location, live(tmp_path), name="three")
+    assert not path.exists()
+
+
+def test_leftovers_go_at_once_under_a_running_generator(tmp_path: Path) -> None:
+    """No row names them, so no lookup leads to them."""
+    cache = make_cache(tmp_path)
+    stray = cache.add_stray("temp_x_1700000000000.wav")
+    location = cache.write()
+    report = run(location, live(tmp_path))
+    assert not stray.exists()
+    assert report.outcome is not None
+    assert (report.outcome.evicted, report.outcome.pending_items) == (5, 4)
+
+
+def test_a_row_whose_vectors_are_not_its_own_is_not_retired(tmp_path: Path) -> None:
+    """The proof is asked for each item that goes, and costs what goes; other rows aren't looked at."""
+    location = make_cache(tmp_path).write()
+    for name in ARRAY_NAMES:
+        array = np.load(location.path / name)
+        array[[0, 1]] = array[[1, 0]]
+        np.save(location.path / name, array)
+    before = vectors(location)
+    report = run(location, live(tmp_path))
+    assert report.error is not None
+    assert "row 0" in str(report.error)
+    assert all(np.array_equal(old, new) for old, new in zip(before, vectors(location), strict=True))
+    others = replace(DROP, rules=(Rule("nine", Pattern("keep 8")),))
+    assert run(location, live(tmp_path), others, name="two").result == RunResult.SUCCESS
+
+
+def test_a_preview_says_what_will_happen_when(tmp_path: Path) -> None:
+    """And changes nothing."""
+    location = make_cache(tmp_path).write()
+    target = Target(CacheSettings(location, DROP, live(tmp_path)), location.state_directory / "audit.jsonl")
+    report = preview_maintenance(target, RunRequest(NOW, "dry"))
+    assert any("started again" in message for message in report.messages)
+    assert not location.state_directory.exists()
+
+
+@pytest.mark.parametrize("name", ARRAY_NAMES)
+def test_an_array_that_is_being_written_keeps_all_as_it_is(tmp_path: Path, name: str) -> None:
+    """A run in the middle of the generator's saving changes nothing, and the next one retires."""
+    location = make_cache(tmp_path).write()
+    whole = (location.path / name).read_bytes()
+    (location.path / name).write_bytes(whole[:-40])
+    report = run(location, live(tmp_path))
+    assert report.error is not None
+    assert (location.path / name).read_bytes() == whole[:-40]
+    (location.path / name).write_bytes(whole)
+    assert run(location, live(tmp_path), name="two").result == RunResult.SUCCESS
+
+
+def add_like_the_generator(cache: CacheBuilder, location: CacheLocation) -> None:
+    """Append a line, then load, extend and save each array over itself."""
+    arrays = vectors(location)
+    lines = (location.path / META_NAME).read_bytes()
+    cache.add(f"added {len(arrays[0])}", quality=0.6)
+    cache.write()
+    grown = vectors(location)
+    new_line = (location.path / META_NAME).read_bytes().splitlines(keepends=True)[-1]
+    (location.path / META_NAME).write_bytes(lines + new_line)
+    for name, array, more in zip(ARRAY_NAMES, arrays, grown, strict=True):
+        np.save(location.path / name, np.concatenate([array, more[-1:]]))
