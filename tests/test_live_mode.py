@@ -17,6 +17,7 @@ from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
 from audio_cache_daemon.model import RunReport, RunResult, ScanNeeds
 from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.retention.policy import InState, Limits, Pattern, Policy, Rule, TrashLimits
+from audio_cache_daemon.undo import restore_from_trash
 from builders import NOW, CacheBuilder
 
 DROP = Policy(
@@ -271,6 +272,106 @@ def test_a_row_whose_vectors_are_not_its_own_is_not_retired(tmp_path: Path) -> N
     assert all(np.array_equal(old, new) for old, new in zip(before, vectors(location), strict=True))
     others = replace(DROP, rules=(Rule("nine", Pattern("keep 8")),))
     assert run(location, live(tmp_path), others, name="two").result == RunResult.SUCCESS
+
+
+def test_a_released_item_comes_back_in_its_place(tmp_path: Path) -> None:
+    """Its row is still there, retired: vectors and file return under the running generator, and the item stays."""
+    location = make_cache(tmp_path).write()
+    before, files = vectors(location), audio_names(location)
+    run(location, live(tmp_path))
+    start_generator(tmp_path, 200)
+    run(location, live(tmp_path), name="two")
+    target = Target(CacheSettings(location, DROP, live(tmp_path)), location.state_directory / "audit.jsonl")
+    results = restore_from_trash(target, RunRequest(NOW, "three"), "one", (), lambda: NOW)
+    assert [result.problem for result in results] == [None] * 4
+    assert audio_names(location) == files
+    assert all(np.array_equal(old, new) for old, new in zip(before, vectors(location), strict=True))
+    assert int(scan_cache(location, ScanNeeds()).rows.items().sum()) == 12
+    assert run(location, live(tmp_path), name="four").result == RunResult.NOOP
+
+
+def commands(directory: Path, **scripts: str) -> dict[str, tuple[str, ...]]:
+    """Commands for the generator that write down their names, and do what the scripts say beside it."""
+    return {
+        name: ("sh", "-c", f"echo {name} >> {directory}/called; {scripts.get(name, '')}")
+        for name in ("stop", "start", "reload")
+        if name != "reload" or "reload" in scripts
+    }
+
+
+def called(directory: Path) -> list[str]:
+    return (directory / "called").read_text().split() if (directory / "called").exists() else []
+
+
+def test_many_retired_rows_are_dropped_while_the_generator_is_stopped(tmp_path: Path) -> None:
+    """From a quarter of the index on; then all files go, and it is started."""
+    location = make_cache(tmp_path).write()
+    quiet = live(tmp_path, quiesce=0.0, **commands(tmp_path))
+    report = run(location, quiet)
+    assert called(tmp_path) == ["stop", "start"]
+    assert len(vectors(location)[0]) == 8
+    assert len(audio_names(location)) == 8
+    assert report.outcome is not None
+    assert report.outcome.evicted == 4
+    assert run(location, quiet, name="two").result == RunResult.NOOP
+
+
+def test_few_retired_rows_are_not_worth_a_stop(tmp_path: Path) -> None:
+    """They stay, and harm nobody."""
+    location = make_cache(tmp_path).write()
+    one = replace(DROP, rules=(Rule("one", Pattern("keep 1$")),))
+    run(location, live(tmp_path, quiesce=0.0, **commands(tmp_path)), one)
+    assert called(tmp_path) == []
+    assert len(vectors(location)[0]) == 12
+
+
+def test_a_compaction_waits_for_quiet(tmp_path: Path) -> None:
+    """The generator isn't stopped in the middle of its work; the run says so with its own status."""
+    location = make_cache(tmp_path).write()
+    os.utime(location.path / META_NAME, (NOW - 29, NOW - 29))
+    report = run(location, live(tmp_path, quiesce=30.0, **commands(tmp_path)))
+    assert report.result == RunResult.DEFERRED
+    assert "quiet" in str(report.error)
+    assert called(tmp_path) == []
+    os.utime(location.path / META_NAME, (NOW - 30, NOW - 30))
+    for name in ARRAY_NAMES:
+        os.utime(location.path / name, (NOW - 60, NOW - 60))
+    assert run(location, live(tmp_path, quiesce=30.0, **commands(tmp_path)), name="two").result == RunResult.SUCCESS
+    assert called(tmp_path) == ["stop", "start"]
+
+
+def test_a_generator_that_can_not_be_stopped_is_started_all_the_same(tmp_path: Path) -> None:
+    """Whatever its stop command did; nothing is dropped."""
+    location = make_cache(tmp_path).write()
+    report = run(location, live(tmp_path, quiesce=0.0, **commands(tmp_path, stop="echo no such unit >&2; exit 5")))
+    assert "no such unit" in str(report.error)
+    assert called(tmp_path) == ["stop", "start"]
+    assert len(vectors(location)[0]) == 12
+
+
+def test_a_generator_that_we_stopped_before_a_crash_is_started_by_the_next_run(tmp_path: Path) -> None:
+    """Also when that run has nothing else to do."""
+    location = make_cache(tmp_path).write()
+    writer = live(tmp_path, quiesce=0.0, **commands(tmp_path, start="exit 1"))
+    assert "could not be started" in str(run(location, writer).error)
+    run(location, live(tmp_path, quiesce=0.0, **commands(tmp_path)), replace(DROP, rules=()), name="two")
+    assert called(tmp_path) == ["stop", "start", "start"]
+    run(location, live(tmp_path, quiesce=0.0, **commands(tmp_path)), replace(DROP, rules=()), name="three")
+    assert called(tmp_path) == ["stop", "start", "start"]
+
+
+def test_rows_are_dropped_right_before_a_reload_and_files_wait_for_a_start(tmp_path: Path) -> None:
+    """`reload` alone tells the generator of the new index, but is no start."""
+    location = make_cache(tmp_path).write()
+    reload = {"reload": commands(tmp_path, reload="true")["reload"]}
+    run(location, live(tmp_path, quiesce=0.0, **reload))
+    assert called(tmp_path) == ["reload"]
+    assert len(vectors(location)[0]) == 8
+    assert len(audio_names(location)) == 12
+    assert scan_cache(location, ScanNeeds()).retired.pending.sum() == 4
+    start_generator(tmp_path, 200)
+    run(location, live(tmp_path), name="two")
+    assert len(audio_names(location)) == 8
 
 
 def test_a_preview_says_what_will_happen_when(tmp_path: Path) -> None:

@@ -30,18 +30,16 @@ def restore_from_trash(
 ) -> list[Restored]:
     """Bring items of a run back, all or those of the ids, paths or file names in `wanted`.
 
-    For as long as the trash would have kept them, no policy takes them again. MaintenanceError when the generator
-    may be running, or the index can't take them.
+    For as long as the trash would have kept them, no policy takes them again. MaintenanceError when the index can't
+    take them.
     """
     location = target.settings.location
-    if target.settings.writer.mode == "live":
-        raise ConfigError(
-            f"{location.path}: rows can't be added under a running generator; stop it and say --writer-stopped"
-        )
     with locked_log(target, request, clock) as log:
         memory = load_memory(location)
         inventory = observe(target, memory)
-        check_alignment(inventory)
+        is_live = target.settings.writer.mode == "live"
+        if not is_live:
+            check_alignment(inventory)
         saved = read_run(location, run)
         items = choose_items(saved.items, wanted)
         if not items:
@@ -49,7 +47,7 @@ def restore_from_trash(
         for item in items:
             log.append("restored", item=_as_audit_item(item), detail={"from": run})
         log.flush()
-        results = restore_items(inventory, saved, items, Execution(request.run, to_trash=False))
+        results = restore_items(inventory, saved, items, Execution(request.run, to_trash=False), is_live=is_live)
         for result in results:
             if result.problem is not None:
                 log.append("failed", item=_as_audit_item(result.item), error=result.problem)

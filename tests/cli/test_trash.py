@@ -159,12 +159,32 @@ def test_an_item_comes_back_once(config: Path, builder: CacheBuilder, run: Run) 
     assert len(items(builder.location.path)) == 3
 
 
-def test_nothing_is_restored_under_a_running_generator(config: Path, builder: CacheBuilder, run: Run) -> None:
-    """Rows added under it would be lost, or misplaced."""
+def test_no_row_is_added_under_a_running_generator(config: Path, builder: CacheBuilder, run: Run) -> None:
+    """It would be lost, or misplaced; what needs none comes back."""
     run("--config", config, "run-once")
     ran = run("--config", config, "--live", "trash", "restore", run_of(config, run))
-    assert ran.status == 2
+    assert ran.status == 4
+    assert "--writer-stopped" in ran.err
     assert len(items(builder.location.path)) == 2
+
+
+def test_what_is_retired_can_be_brought_back_before_its_files_went(
+    config: Path, builder: CacheBuilder, run: Run
+) -> None:
+    """It is listed without an end, and gets its vectors back under the running generator, to the last byte."""
+    before = items(builder.location.path)
+    run("--config", config, "--live", "run-once")
+    assert items(builder.location.path) != before
+    listed = run("--config", config, "trash", "list", "--format", "json").json["caches"][0]["runs"]
+    (pending,) = [found for found in listed if found["pending"]]
+    assert pending["until"] is None
+    ran = run("--config", config, "--live", "trash", "restore", pending["run"], "--format", "json")
+    assert ran.status == 0
+    assert ran.json["restored"] == pending["items"]
+    assert items(builder.location.path) == before
+    assert (
+        run("--config", config, "--live", "run-once", "--format", "json").json["caches"][0]["outcome"]["evicted"] == 0
+    )
 
 
 def test_emptying_asks_and_removes_for_good(config: Path, builder: CacheBuilder, run: Run) -> None:

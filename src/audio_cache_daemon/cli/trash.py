@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import click
 
@@ -11,11 +12,13 @@ from audio_cache_daemon.cli.screens import is_interactive, messages, output, pri
 from audio_cache_daemon.cli.status import ExitStatus
 from audio_cache_daemon.cli.target import choose_target, choose_targets, new_request
 from audio_cache_daemon.errors import ConfigError
-from audio_cache_daemon.eviction.trash import TrashedRun, list_trash
+from audio_cache_daemon.eviction.trash import TrashedRun, list_pending, list_trash
 from audio_cache_daemon.reporting.terminal import Column, Symbol
 from audio_cache_daemon.request import Target
 from audio_cache_daemon.undo import empty_trash, restore_from_trash
 from audio_cache_daemon.units import format_size, format_time
+
+_PENDING = "files in place"
 
 
 @click.group()
@@ -29,18 +32,32 @@ def list_runs(choice: Choice) -> None:
     """List the runs in the trash, oldest first, and until when they stay."""
     targets = choose_targets(choice)
     if wants_json(choice):
-        print_json({"caches": [_as_json(target, list_trash(target.settings.location)) for target in targets]})
+        print_json({"caches": [_as_json(target) for target in targets]})
         return
     for target in targets:
-        keep = target.settings.policy.trash.keep
-        runs = list_trash(target.settings.location)
+        runs = [*_list_runs(target)]
         output().heading(f"{target.settings.location.name}: {len(runs)} runs in the trash", Symbol.REMOVAL)
-        columns = (Column("run"), Column("evicted", style="cyan"), Column("until"), Column("items", "right"))
-        rows = [(run.run, format_time(run.time), format_time(run.time + keep), f"{run.items:,}") for run in runs]
-        sizes = [format_size(run.bytes) for run in runs]
-        output().table(
-            (*columns, Column("size", "right")), [(*row, size) for row, size in zip(rows, sizes, strict=True)]
+        columns = (
+            Column("run"),
+            Column("evicted", style="cyan"),
+            Column("until"),
+            Column("items", "right"),
+            Column("size", "right"),
         )
+        rows = [
+            (run.run, format_time(run.time), until or _PENDING, f"{run.items:,}", format_size(run.bytes))
+            for run, until in runs
+        ]
+        output().table(columns, rows)
+
+
+def _list_runs(target: Target) -> Iterator[tuple[TrashedRun, str | None]]:
+    """What can be brought back, and until when; None while its files are still in their places."""
+    location, keep = target.settings.location, target.settings.policy.trash.keep
+    for run in list_trash(location):
+        yield run, format_time(run.time + keep)
+    for run in list_pending(location):
+        yield run, None
 
 
 @trash.command()
@@ -85,16 +102,16 @@ def empty(choice: Choice, run: str | None, confirm: bool) -> int:
     return ExitStatus.DONE
 
 
-def _as_json(target: Target, runs: list[TrashedRun]) -> dict[str, object]:
-    keep = target.settings.policy.trash.keep
+def _as_json(target: Target) -> dict[str, object]:
     listed = [
         {
             "run": run.run,
             "evicted": format_time(run.time),
-            "until": format_time(run.time + keep),
+            "until": until,
+            "pending": until is None,
             "items": run.items,
             "bytes": run.bytes,
         }
-        for run in runs
+        for run, until in _list_runs(target)
     ]
     return {"cache": target.settings.location.name, "runs": listed}

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,16 +26,21 @@ from audio_cache_daemon.eviction.directories import (
 from audio_cache_daemon.eviction.exchange import rename_to_free_name
 from audio_cache_daemon.eviction.execution import TRASH, Execution
 from audio_cache_daemon.eviction.removal import look_again
+from audio_cache_daemon.eviction.retire import bring_back, find_rows, note_brought_back
 from audio_cache_daemon.eviction.rewrite import REWRITE, Addition, exchange_index, finish_rewrite, prepare_rewrite
-from audio_cache_daemon.eviction.trash import run_directory
+from audio_cache_daemon.eviction.trash import find_run
 from audio_cache_daemon.formats import decode_row, iter_blocks
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, ManifestEntry, read_manifest, read_note
 from audio_cache_daemon.model import FileIdentity, Ints, Inventory
 from audio_cache_daemon.own_files import decode_own, encode_own
 from audio_cache_daemon.paths import Folders
+from audio_cache_daemon.retired import RETIRED
 
 _RESTORED = "restored.json"
+_NOT_UNDER_A_GENERATOR = (
+    "its row left the index, and none can be added under a running generator: stop it and say --writer-stopped"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,10 @@ class SavedRun:
     restored: frozenset[str]
     offset: Ints
 
+    @property
+    def run(self) -> str:
+        return self.directory.name
+
 
 @dataclass(frozen=True, slots=True)
 class Restored:
@@ -75,7 +84,7 @@ def read_run(location: CacheLocation, run: str) -> SavedRun:
 
     MaintenanceError when what was written down of it can't be read: then nothing is done by it.
     """
-    directory = run_directory(location, run)
+    directory = find_run(location, run)
     try:
         roots = read_note(directory).roots
         entries = list(read_manifest(directory / MANIFEST_NAME, len(roots)))
@@ -120,22 +129,40 @@ def choose_items(items: Sequence[TrashedItem], wanted: Collection[str]) -> list[
 
 
 def restore_items(
-    inventory: Inventory, saved: SavedRun, items: Sequence[TrashedItem], execution: Execution
+    inventory: Inventory, saved: SavedRun, items: Sequence[TrashedItem], execution: Execution, *, is_live: bool
 ) -> list[Restored]:
-    """Bring items of a run back. The generator must be stopped, and rows and vectors be known to match.
+    """Bring items of a run back; rows and vectors must be known to match.
 
-    An item whose place is taken, or whose file left the trash, stays in the trash and says so. MaintenanceError
-    when the index can't be rewritten: then no row came back.
+    A row that is still in the index, retired, gets its vectors back where it is. One that isn't is added, which can't
+    be done while the generator `is_live`. An item that can't come back, or whose place is taken, stays in the trash
+    and says so. MaintenanceError when the index can't be written: then the next run decides by what is on the disk.
     """
+    retired = find_rows(inventory, saved.run)
+    present = _digests(inventory.location.path / META_NAME) if not is_live else set()
+    addable = [item for item in items if not item.line or item.entry.id in retired or not is_live]
     try:
-        results = list(_move_files_back(inventory.location, saved, items))
+        results = list(_move_files_back(inventory.location, saved, addable))
+        results += [Restored(item, _NOT_UNDER_A_GENERATOR) for item in items if item not in addable]
         back = [result.item for result in results if result.problem is None]
-        _add_rows(inventory, saved, [item for item in back if item.line], execution)
-        _note_restored(saved, [item.entry.id for item in back])
+        _bring_rows_back(inventory, saved, back, retired)
+        lines = [item for item in back if item.line and item.entry.id not in retired]
+        _add_rows(inventory, saved, [item for item in lines if _digest(item.line) not in present], execution)
+        ids = [item.entry.id for item in back]
+        note_brought_back(inventory.location.state_directory / RETIRED / saved.run, ids)
+        _note_restored(saved, ids)
     except OSError as error:
         reason = f"{error.filename or saved.directory}: {error.strerror}"
         raise MaintenanceError(f"{reason}; no row was restored") from None
     return results
+
+
+def _bring_rows_back(
+    inventory: Inventory, saved: SavedRun, items: Sequence[TrashedItem], retired: Mapping[str, int]
+) -> None:
+    back = sorted((item.saved, retired[item.entry.id]) for item in items if item.entry.id in retired)
+    if back:
+        places, rows = np.array(back, np.int64).T
+        bring_back(inventory, saved.directory, rows, np.ascontiguousarray(places))
 
 
 def _move_files_back(location: CacheLocation, saved: SavedRun, items: Sequence[TrashedItem]) -> Iterator[Restored]:
@@ -149,7 +176,7 @@ def _move_files_back(location: CacheLocation, saved: SavedRun, items: Sequence[T
             if root is None:
                 yield Restored(item, "its audio root is no longer configured")
             else:
-                yield Restored(item, _move_back(item.entry, root, folders, saved.directory.name))
+                yield Restored(item, _move_back(item.entry, root, folders, saved.run))
 
 
 def _move_back(entry: ManifestEntry, root: int, folders: Folders, run: str) -> str | None:
@@ -175,8 +202,7 @@ def _move_back(entry: ManifestEntry, root: int, folders: Folders, run: str) -> s
 
 
 def _add_rows(inventory: Inventory, saved: SavedRun, items: Sequence[TrashedItem], execution: Execution) -> None:
-    present = _digests(inventory.location.path / META_NAME) if items else set()
-    rows = sorted(item.saved for item in items if _digest(item.line) not in present)
+    rows = sorted(item.saved for item in items)
     if not rows:
         return
     # Recovery reads a manifest of what goes; of a restoration nothing does.

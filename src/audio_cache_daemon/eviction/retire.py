@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from itertools import repeat
 from pathlib import Path
 
@@ -26,8 +26,18 @@ from audio_cache_daemon.formats import read_array_info, read_lines, row_offsets
 from audio_cache_daemon.location import CLAP_AUDIO_NAME, CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, ManifestEntry, RunNote, read_manifest
 from audio_cache_daemon.model import Bools, FileIdentity, Ints, Inventory, Outcome, OutcomeKind, Plan
+from audio_cache_daemon.own_files import encode_own
 from audio_cache_daemon.paths import open_regular
-from audio_cache_daemon.retired import MARK_NAME, RETIRED, UNFINISHED, VERIFIED_NAME, WriterMark
+from audio_cache_daemon.retired import (
+    MARK_NAME,
+    RESTORED_NAME,
+    RETIRED,
+    UNFINISHED,
+    VERIFIED_NAME,
+    WriterMark,
+    load_retired,
+    read_restored,
+)
 
 
 def retire_items(plan: Plan, execution: Execution, started: Callable[[], str | None]) -> Iterator[Outcome]:
@@ -96,6 +106,32 @@ def forget_verified(location: CacheLocation) -> None:
     sync_directory(path.parent)
 
 
+def find_rows(inventory: Inventory, run: str) -> dict[str, int]:
+    """The rows in the index that a run retired, by the ids of its items."""
+    entries = [(loaded.run, entry.id) for loaded in load_retired(inventory.location) for entry in loaded.entries]
+    rows = inventory.retired.row.tolist()
+    return {name: row for (of, name), row in zip(entries, rows, strict=True) if of == run and row >= 0}
+
+
+def bring_back(inventory: Inventory, directory: Path, rows: Ints, saved: Ints) -> None:
+    """Write saved vectors over the zeros of these rows, in place; `saved` says which of those in the directory.
+
+    An interruption leaves rows that aren't zero: the next run retires them once more.
+    """
+    # Else a scan would take arrays whose time we put back for unchanged, and an item half restored for retired.
+    forget_verified(inventory.location)
+    for name, info in inventory.index.arrays.items():
+        if info.rows == len(inventory.rows) and (directory / name).exists():
+            vectors = _iter_saved(directory / name, saved)
+            overwrite_rows(inventory.location.path / name, info, rows, vectors, repeat(bytes(info.row_bytes)))
+
+
+def note_brought_back(directory: Path, ids: Collection[str]) -> None:
+    """Note that these items of a run are retired no more."""
+    if directory.is_dir():
+        write_durably(directory / RESTORED_NAME, encode_own(sorted(read_restored(directory).union(ids))))
+
+
 def forget_finished(inventory: Inventory) -> None:
     """Let go of the runs of which no row is in the index any more, and no file in its place; and of unfinished ones."""
     parent = inventory.location.state_directory / RETIRED
@@ -125,11 +161,12 @@ def _write_down(plan: Plan, execution: Execution, directory: Path) -> Generator[
     return kept
 
 
-def _iter_saved(path: Path) -> Iterator[bytes]:
+def _iter_saved(path: Path, rows: Ints | None = None) -> Iterator[bytes]:
+    """The vectors saved in a file, all of them or those of ascending rows."""
     descriptor = open_regular(path)
     try:
         info = read_array_info(path.name, descriptor)
-        yield from read_lines(descriptor, row_offsets(info), np.arange(info.rows))
+        yield from read_lines(descriptor, row_offsets(info), np.arange(info.rows) if rows is None else rows)
     finally:
         os.close(descriptor)
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audio_cache_daemon.errors import ConfigError, MaintenanceError
-from audio_cache_daemon.eviction.directories import make_state_directory, open_state_directory
+from audio_cache_daemon.eviction.directories import open_state_directory
 from audio_cache_daemon.eviction.execution import TRASH
 from audio_cache_daemon.eviction.removal import remove_for_good
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, RunNote, read_manifest, read_note
+from audio_cache_daemon.retired import RETIRED, load_retired
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,31 @@ def list_trash(location: CacheLocation) -> list[TrashedRun]:
     return sorted(_read_runs(location), key=lambda run: (run.time, run.run))
 
 
+def list_pending(location: CacheLocation) -> list[TrashedRun]:
+    """The runs whose items are retired and whose files are still in their places; they can be brought back as well."""
+    trashed = {directory.name for directory in _directories(location)}
+    return [
+        TrashedRun(run.run, run.note.time, len(run.entries), sum(entry.size for entry in run.entries if entry.file))
+        for run in load_retired(location)
+        if run.run not in trashed and run.entries
+    ]
+
+
 def run_directory(location: CacheLocation, run: str) -> Path:
     """Where a run is in the trash of a cache; ConfigError when no run of that name is there."""
     # A name is found among those that are there: as a part of a path it could lead anywhere.
-    if run not in (directory.name for directory in _directories(location)):
-        raise ConfigError(f"{location.path} has no run {run} in its trash; `trash list` names those that it has")
-    return make_state_directory(location.path, TRASH) / run
+    for directory in _directories(location):
+        if directory.name == run:
+            return directory
+    raise ConfigError(f"{location.path} has no run {run} in its trash; `trash list` names those that it has")
+
+
+def find_run(location: CacheLocation, run: str) -> Path:
+    """Where that is which brings a run back: in the trash, or, before its files went, with the retired items."""
+    for retired in list_pending(location):
+        if retired.run == run:
+            return location.state_directory / RETIRED / run
+    return run_directory(location, run)
 
 
 def empty_run(location: CacheLocation, run: str) -> tuple[str, ...]:
