@@ -37,10 +37,12 @@ MAY_IMPORT = {
     "request": BASE | {"config"},
     "upkeep": BASE | STAGES | {"config", "request"},
     "compaction": BASE | STAGES | {"config", "request", "upkeep"},
-    "maintenance": BASE | STAGES | {"config", "request", "upkeep", "compaction"},
-    "undo": BASE | STAGES | {"config", "maintenance", "request"},
+    "planning": BASE | STAGES | {"config", "request"},
+    "enforcement": BASE | STAGES | {"config", "request", "planning", "upkeep", "compaction"},
+    "maintenance": BASE | STAGES | {"config", "request", "planning", "upkeep", "enforcement"},
+    "undo": BASE | STAGES | {"config", "planning", "request"},
     "daemon": BASE | STAGES | {"config", "request", "maintenance", "undo", "daemon"},
-    "cli": BASE | STAGES | {"compaction", "config", "demo", "request", "maintenance", "undo", "daemon", "cli"},
+    "cli": BASE | STAGES | {"compaction", "planning", "config", "demo", "request", "maintenance", "undo", "daemon", "cli"},
     "__main__": {"cli"},
 }
 CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}

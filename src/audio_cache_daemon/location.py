@@ -46,13 +46,17 @@ class CacheLocation:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """An audio root as it was found. `device` and `inode` are None when it isn't there."""
+    """An audio root as it was found. `device` and `inode` are None when it isn't there.
+
+    `coming` are bytes on it that are as good as gone: in the trash, or of retired items' files.
+    """
 
     path: Path
     device: int | None
     inode: int | None
     disk_free: int = 0
     disk_size: int = 0
+    coming: int = 0
 
 
 def is_audio_name(name: str) -> bool:

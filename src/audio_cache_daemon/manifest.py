@@ -19,6 +19,9 @@ import msgspec
 from audio_cache_daemon.errors import StateUnreadableError
 from audio_cache_daemon.own_files import decode_own, is_path_below, is_plain_name
 
+TRASH = "trash"
+"""The directory of evicted files, in a state directory."""
+
 MANIFEST_NAME = "manifest.jsonl"
 ROWS_NAME = "rows.jsonl"
 NOTE_NAME = "run.json"

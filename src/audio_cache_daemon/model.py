@@ -49,10 +49,11 @@ class StrayKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScanNeeds:
-    """What a scan has to find out beyond the plain columns, because a rule asks for it."""
+    """What a scan has to find out beyond the plain columns, because a rule or the budget asks for it."""
 
     patterns: frozenset[str] = frozenset()
     content: bool = False
+    coming: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,14 +15,16 @@ from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.generator import Generator, last_start
 from audio_cache_daemon.eviction.release import release_files
 from audio_cache_daemon.eviction.retire import mark_retired, note_verified, zero_rows
-from audio_cache_daemon.eviction.trash import empty_run, expired_runs
-from audio_cache_daemon.location import CLAP_AUDIO_NAME
+from audio_cache_daemon.eviction.space import free_bytes
+from audio_cache_daemon.eviction.trash import TrashedRun, empty_run, expired_runs, list_trash
+from audio_cache_daemon.location import CLAP_AUDIO_NAME, CacheLocation
 from audio_cache_daemon.manifest import ManifestEntry
 from audio_cache_daemon.model import Inventory, ItemState, OutcomeKind, Plan
 from audio_cache_daemon.reporting.audit import AuditLog
 from audio_cache_daemon.reporting.audit_record import AuditItem
 from audio_cache_daemon.reporting.run_audit import record_outcome
 from audio_cache_daemon.request import RunRequest, Target
+from audio_cache_daemon.retention.budget import mark_bytes, short_roots
 from audio_cache_daemon.retention.release import ReleaseRule, why_release
 from audio_cache_daemon.retired import RetiredRun, WriterMark, load_retired
 from audio_cache_daemon.units import format_size
@@ -131,9 +134,38 @@ def make_room_in_trash(target: Target, needed: int, now: float, log: AuditLog) -
     location, trash = target.settings.location, target.settings.policy.trash
     room = trash.max_size - needed if trash.max_size is not None else None
     for run in expired_runs(location, trash.keep, room, now):
-        log.append("trash_emptied", detail={"run": run.run, "items": run.items, "bytes": run.bytes})
-        log.flush()
-        empty_run(location, run.run)
+        _empty(location, run, log)
+
+
+def relieve_disk(target: Target, inventory: Inventory, log: AuditLog) -> Target:
+    """Empty the trash, the oldest first, while too little is free on the disk of an audio root.
+
+    When that isn't enough, what goes in this run goes for good: the target without its trash.
+    """
+    location, policy = target.settings.location, target.settings.policy
+    marks = policy.budget.disk
+    short = short_roots(inventory, marks) if marks is not None else ()
+    if marks is None or not short:
+        return target
+    roots = [inventory.roots[number] for number in short]
+    for run in list_trash(location):
+        if all(free_bytes(root.path) >= mark_bytes(marks.resume_free, root.disk_size) for root in roots):
+            return target
+        _empty(location, run, log)
+    if policy.trash.keep == 0 or all(
+        free_bytes(root.path) >= mark_bytes(marks.min_free, root.disk_size) for root in roots
+    ):
+        return target
+    log.append("trash_bypassed", detail={"roots": [os.fsdecode(root.path) for root in roots]})
+    log.flush()
+    bypassing = replace(policy, trash=replace(policy.trash, keep=0.0))
+    return replace(target, settings=replace(target.settings, policy=bypassing))
+
+
+def _empty(location: CacheLocation, run: TrashedRun, log: AuditLog) -> None:
+    log.append("trash_emptied", detail={"run": run.run, "items": run.items, "bytes": run.bytes})
+    log.flush()
+    empty_run(location, run.run)
 
 
 def compact(inventory: Inventory, request: RunRequest, log: AuditLog) -> int:

@@ -14,7 +14,8 @@ import numpy as np
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.eviction.execute import execute_plan
-from audio_cache_daemon.eviction.execution import TRASH, Execution
+from audio_cache_daemon.eviction.execution import Execution
+from audio_cache_daemon.manifest import TRASH
 from audio_cache_daemon.eviction.lock import cache_lock
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, STATE_DIRECTORY, CacheLocation
 from audio_cache_daemon.maintenance import run_maintenance

@@ -22,7 +22,8 @@ from strace import run_traced
 
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.eviction.execute import execute_plan
-from audio_cache_daemon.eviction.execution import TRASH, Execution
+from audio_cache_daemon.eviction.execution import Execution
+from audio_cache_daemon.manifest import TRASH
 from audio_cache_daemon.eviction.recovery import interrupted_run, recover
 from audio_cache_daemon.location import BGE_TEXT_NAME, CLAP_TEXT_NAME, META_NAME, CacheLocation
 from audio_cache_daemon.model import OutcomeKind, RunResult

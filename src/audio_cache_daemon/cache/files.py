@@ -6,7 +6,8 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,7 @@ class FileNames:
         """Note the audio files that a line names which is no row: they may be meant."""
         self.unresolved_names.update(map(hash, names_in(line)))
 
-    def called(self, keys: Ints, folder: NDArray[np.int32], hashes: Set[int]) -> Bools:
+    def called(self, keys: Ints, folder: NDArray[np.int32], hashes: AbstractSet[int]) -> Bools:
         """Which rows name a file by a name of one of these hashes, of all rows that `resolve` was given."""
         # A key holds the name, mixed with the folder's key.
         of_folder = np.array([known.key for known in self.folders] + [0], np.int64)
@@ -129,6 +130,13 @@ class FileFinder:
         roots = np.array([known.root for known in self._names.folders] + [-1], np.int8)
         found["root"] = np.where(found["state"] == ItemState.UNDECIDABLE, -1, roots[folder])
         return found
+
+    def may_be_meant(self, keys: Ints, folder: NDArray[np.int32], elsewhere: AbstractSet[int]) -> Bools:
+        """Which rows name a file that an undecidable row may mean, of this cache, or `elsewhere` (hashes of names).
+
+        Only names can be compared. To be asked after `find`, which comes to know of some of them.
+        """
+        return self._names.called(keys, folder, self._names.unresolved_names | elsewhere)
 
     def _look_at_each(self, found: NDArray[np.void], folder: NDArray[np.int32], rows: Ints, offset: Ints) -> None:
         here, problem = -1, None

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.beside import beside
+from audio_cache_daemon.cache.coming import with_coming
 from audio_cache_daemon.cache.content import ContentReader, number_groups
 from audio_cache_daemon.cache.files import FileFinder, FileNames
 from audio_cache_daemon.cache.index import IndexReader, ProblemLog
@@ -103,15 +104,16 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         unresolved = frozenset(names.unresolved_names | neighbours.unresolved_names)
         strays = find_strays(folders, walk, np.concatenate([reader.keys, neighbours.keys, retired.keys]), unresolved)
         in_use = np.concatenate([reader.keys[rows.items()], neighbours.keys])
+        held = retired.find_files(walk, in_use, unresolved)
         return Inventory(
             location=location,
             index=IndexInfo(before, arrays, reader.torn_tail),
             rows=rows,
             strays=strays,
-            roots=folders.roots,
+            roots=with_coming(folders.roots, location, held) if needs.coming else folders.roots,
             problems=problems.problems(),
             orphans_undecidable=_why_orphans_undecidable(rows, strays, neighbours),
-            retired=retired.find_files(walk, in_use, unresolved),
+            retired=held,
         )
 
 
@@ -151,9 +153,11 @@ def open_index(location: CacheLocation) -> BinaryIO:
 
 def _build_rows(reader: IndexReader, prompt: NDArray[np.int32], finder: FileFinder, neighbours: NeighbourNames) -> Rows:
     take = reader.columns.take
-    keys, offset = reader.keys, take("offset", np.int64)
-    found = finder.find(keys, take("folder", np.int32), offset)
+    keys, offset, folder = reader.keys, take("offset", np.int64), take("folder", np.int32)
+    found = finder.find(keys, folder, offset)
     known = found["root"] >= 0
+    used_elsewhere = np.isin(keys, neighbours.keys) | neighbours.unknown
+    used_elsewhere |= finder.may_be_meant(keys, folder, neighbours.unresolved_names)
     return Rows(
         offset=offset,
         readable=take("readable", np.bool_),
@@ -169,7 +173,7 @@ def _build_rows(reader: IndexReader, prompt: NDArray[np.int32], finder: FileFind
         root=found["root"].copy(),
         missing_since=np.full(len(keys), np.nan),
         held_until=np.full(len(keys), np.nan),
-        used_elsewhere=np.isin(keys, neighbours.keys) & known,
+        used_elsewhere=used_elsewhere & known,
         content=np.full(len(keys), -1, np.int32),
         matches={text: reader.matches.take(text, np.uint8) for text in reader.patterns},
     )

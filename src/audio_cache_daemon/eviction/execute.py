@@ -11,7 +11,7 @@ import numpy as np
 
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory
-from audio_cache_daemon.eviction.execution import TRASH, Execution
+from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.manifest import save_note, save_rows
 from audio_cache_daemon.eviction.rewrite import (
     REWRITE,
@@ -22,9 +22,10 @@ from audio_cache_daemon.eviction.rewrite import (
     read_journal,
 )
 from audio_cache_daemon.eviction.second_look import write_manifest
+from audio_cache_daemon.eviction.space import check_room
 from audio_cache_daemon.eviction.taking import take_entries_away
 from audio_cache_daemon.location import CacheLocation
-from audio_cache_daemon.manifest import MANIFEST_NAME, RunNote, read_manifest
+from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, RunNote, read_manifest
 from audio_cache_daemon.model import Outcome, Plan
 
 _SAVED = "saved"
@@ -81,6 +82,8 @@ def _prepare(plan: Plan, execution: Execution) -> Generator[Outcome, None, Journ
     if execution.to_trash and not kept.all():
         save_rows(plan.inventory, np.flatnonzero(~kept), directory)
     sync_directory(directory)
+    if not kept.all():
+        check_room(plan.inventory, kept)
     return prepare_rewrite(plan.inventory, kept, execution)
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TRASH = "trash"
-"""The directory of evicted files, in a state directory."""
-
 
 @dataclass(frozen=True, slots=True)
 class Execution:

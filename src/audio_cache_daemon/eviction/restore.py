@@ -24,14 +24,14 @@ from audio_cache_daemon.eviction.directories import (
     write_durably,
 )
 from audio_cache_daemon.eviction.exchange import rename_to_free_name
-from audio_cache_daemon.eviction.execution import TRASH, Execution
+from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.removal import look_again
 from audio_cache_daemon.eviction.retire import bring_back, find_rows, note_brought_back
 from audio_cache_daemon.eviction.rewrite import REWRITE, Addition, exchange_index, finish_rewrite, prepare_rewrite
 from audio_cache_daemon.eviction.trash import find_run
 from audio_cache_daemon.formats import decode_row, iter_blocks
 from audio_cache_daemon.location import META_NAME, CacheLocation
-from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, ManifestEntry, read_manifest, read_note
+from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, TRASH, ManifestEntry, read_manifest, read_note
 from audio_cache_daemon.model import FileIdentity, Ints, Inventory
 from audio_cache_daemon.own_files import decode_own, encode_own
 from audio_cache_daemon.paths import Folders

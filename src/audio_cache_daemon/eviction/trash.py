@@ -11,10 +11,10 @@ from pathlib import Path
 
 from audio_cache_daemon.errors import ConfigError, MaintenanceError
 from audio_cache_daemon.eviction.directories import open_state_directory
-from audio_cache_daemon.eviction.execution import TRASH
 from audio_cache_daemon.eviction.removal import remove_for_good
 from audio_cache_daemon.location import CacheLocation
-from audio_cache_daemon.manifest import MANIFEST_NAME, RunNote, read_manifest, read_note
+from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, RunNote, read_manifest, read_note
+from audio_cache_daemon.own_files import own_subdirectories
 from audio_cache_daemon.retired import RETIRED, load_retired
 
 
@@ -101,8 +101,7 @@ def expired_runs(location: CacheLocation, keep: float, max_size: int | None, now
 
 
 def _directories(location: CacheLocation) -> list[Path]:
-    trash = location.state_directory / TRASH
-    return sorted(trash.iterdir()) if trash.is_dir() else []
+    return own_subdirectories(location.state_directory, TRASH)
 
 
 def _read_runs(location: CacheLocation) -> Iterator[TrashedRun]:

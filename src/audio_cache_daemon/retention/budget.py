@@ -103,11 +103,12 @@ def _over_disk(
     on_disk = [number for number, root in enumerate(inventory.roots) if root.device == device]
     root = inventory.roots[on_disk[0]]
     row_here, stray_here = np.isin(inventory.rows.root, on_disk), np.isin(inventory.strays.root, on_disk)
-    free = root.disk_free + _coming(inventory, remaining, row_here, stray_here)
-    min_free = _mark(marks.min_free, root.disk_size)
+    coming = sum(inventory.roots[number].coming for number in on_disk)
+    free = root.disk_free + coming + _coming(inventory, remaining, row_here, stray_here)
+    min_free = mark_bytes(marks.min_free, root.disk_size)
     if free >= min_free:
         return None
-    wanted = _mark(marks.resume_free, root.disk_size) - free
+    wanted = mark_bytes(marks.resume_free, root.disk_size) - free
     strays = _stray_order(inventory, remaining.movable_strays & remaining.strays & stray_here, now)
     strays = _until(strays, inventory.strays.size[strays], wanted)
     wanted -= int(inventory.strays.size[strays].sum())
@@ -125,7 +126,17 @@ def _coming(inventory: Inventory, remaining: Remaining, row_here: Bools, stray_h
     return int(files.sum()) + int(inventory.strays.size[~remaining.strays & stray_here].sum())
 
 
-def _mark(mark: int | Share, disk_size: int) -> int:
+def short_roots(inventory: Inventory, marks: DiskMarks) -> tuple[int, ...]:
+    """The numbers of the audio roots on whose disk less is free than must be."""
+    return tuple(
+        number
+        for number, root in enumerate(inventory.roots)
+        if root.device is not None and root.disk_free < mark_bytes(marks.min_free, root.disk_size)
+    )
+
+
+def mark_bytes(mark: int | Share, disk_size: int) -> int:
+    """A mark in bytes, on a disk of this size."""
     return mark.of(disk_size) if isinstance(mark, Share) else mark
 
 

@@ -1,0 +1,44 @@
+"""What is as good as gone on the disk of each audio root: in the trash, or a file of a retired item."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+
+from audio_cache_daemon.location import CacheLocation, Root
+from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, read_manifest, read_note
+from audio_cache_daemon.model import Retired
+from audio_cache_daemon.own_files import own_subdirectories
+from audio_cache_daemon.retired import load_retired
+
+
+def with_coming(roots: tuple[Root, ...], location: CacheLocation, retired: Retired) -> tuple[Root, ...]:
+    """The roots, each with the bytes on it that are to be freed before anything else must go."""
+    coming = _trash_bytes(location) + _pending_bytes(location, retired)
+    return tuple(replace(root, coming=coming[os.fsencode(root.path)]) for root in roots)
+
+
+def _trash_bytes(location: CacheLocation) -> Counter[bytes]:
+    found: Counter[bytes] = Counter()
+    for directory in own_subdirectories(location.state_directory, TRASH):
+        # What can't be read there frees nothing, and is told of by the commands that are about the trash.
+        with suppress(OSError, ValueError):
+            note = read_note(directory)
+            for entry in read_manifest(directory / MANIFEST_NAME, len(note.roots)):
+                if entry.file:
+                    found[note.roots[entry.root]] += entry.size
+    return found
+
+
+def _pending_bytes(location: CacheLocation, retired: Retired) -> Counter[bytes]:
+    found: Counter[bytes] = Counter()
+    entries = (
+        ((run.note.roots[entry.root], entry.size) for run in load_retired(location) for entry in run.entries)
+        if retired.pending.any()
+        else ()
+    )
+    for (root, size), waits in zip(entries, retired.pending.tolist(), strict=False):
+        found[root] += size if waits else 0
+    return found

@@ -1,0 +1,150 @@
+"""A plan carried out, with what is still to be done for what earlier runs retired."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from audio_cache_daemon.cache.vectors import check_alignment, check_rows
+from audio_cache_daemon.compaction import compact_cache
+from audio_cache_daemon.eviction.execute import execute_plan
+from audio_cache_daemon.eviction.execution import Execution
+from audio_cache_daemon.eviction.generator import last_start
+from audio_cache_daemon.eviction.memory import remember, save_memory
+from audio_cache_daemon.eviction.retire import forget_finished, retire_items
+from audio_cache_daemon.eviction.space import has_room
+from audio_cache_daemon.model import Outcome, OutcomeCounts, OutcomeKind, Plan, RunReport, RunResult
+from audio_cache_daemon.planning import decide, observe, retires
+from audio_cache_daemon.reporting.audit import AuditLog
+from audio_cache_daemon.reporting.run_audit import record_outcome, record_plan
+from audio_cache_daemon.request import Listener, RunRequest, Target
+from audio_cache_daemon.retention.limits import planned_bytes
+from audio_cache_daemon.state import load_memory
+from audio_cache_daemon.upkeep import (
+    Released,
+    compact,
+    describe_upkeep,
+    describe_waiting,
+    generator_of,
+    is_compaction_due,
+    make_room_in_trash,
+    release_pending,
+    relieve_disk,
+    retire_again,
+)
+
+_ROW_GOES = frozenset({OutcomeKind.EVICTED, OutcomeKind.GONE})
+
+
+def enforce(target: Target, request: RunRequest, log: AuditLog, report: RunReport, listener: Listener) -> RunReport:
+    """Do what is still to be done for items that were retired before, then carry out the plan of a report."""
+    plan, location = report.plan, target.settings.location
+    assert plan is not None
+    forget_finished(plan.inventory)
+    target = relieve_disk(target, plan.inventory, log)
+    is_stopped = target.settings.writer.mode == "stopped"
+    dropped = compact(plan.inventory, request, log) if is_stopped else 0
+    again = 0 if is_stopped else retire_again(plan.inventory, target, log)
+    released = release_pending(plan.inventory, target, request, log, is_stopped=is_stopped)
+    messages = (*report.messages, *describe_upkeep(released, dropped, again))
+    if dropped:
+        # The rows that stay have other numbers now.
+        memory = load_memory(location)
+        memory = replace(memory, rows=len(plan.inventory.rows) - dropped) if memory is not None else None
+        plan, _ = decide(target, request, observe(target, memory), memory)
+    listener.planned(plan)
+    report = _act(target, request, log, replace(report, plan=plan, messages=messages), listener)
+    return _compact_if_due(target, request, log, _add_released(report, released))
+
+
+def _compact_if_due(target: Target, request: RunRequest, log: AuditLog, report: RunReport) -> RunReport:
+    """Drop retired rows when they are many and the generator can be told; else they stay, and harm nobody."""
+    assert report.plan is not None
+    generator = generator_of(target.settings.writer)
+    due = is_compaction_due(report.plan) and (generator.can_stop or generator.reload)
+    if target.settings.writer.mode == "stopped" or not due:
+        return report
+    compacted = compact_cache(target, request, log)
+    messages = (*report.messages, *describe_upkeep(compacted.released, compacted.rows, 0))
+    return _add_released(replace(report, messages=messages), compacted.released)
+
+
+def _add_released(report: RunReport, released: Released) -> RunReport:
+    """What went of earlier retirements counts as freed, but for the trash not as evicted once more."""
+    if report.outcome is None or not released.files + released.failed:
+        return report
+    counts = replace(
+        report.outcome,
+        bytes_freed=report.outcome.bytes_freed + released.bytes,
+        failed=report.outcome.failed + released.failed,
+    )
+    result = RunResult.SUCCESS if report.result == RunResult.NOOP and released.files else report.result
+    return replace(report, outcome=counts, result=RunResult.PARTIAL if released.failed else result)
+
+
+def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, listener: Listener) -> RunReport:
+    """Carry out the plan of a report, announced in the audit log before."""
+    plan, location = report.plan, target.settings.location
+    assert plan is not None
+    is_live = target.settings.writer.mode == "live"
+    if retires(target, plan):
+        check_rows(plan.inventory, plan.rows.subject)
+        report = replace(report, messages=(*report.messages, describe_waiting(target.settings.writer)))
+    elif len(plan.rows):
+        check_alignment(plan.inventory)
+    # Also when nothing goes: what is too old leaves the trash all the same.
+    make_room_in_trash(target, planned_bytes(plan), plan.now, log)
+    memory, counts, dropped = remember(plan, load_memory(location)), OutcomeCounts(), 0
+    if len(plan.rows) + len(plan.strays):
+        record_plan(log, plan, retires=is_live)
+        # A run that is killed has changed the index too: the next one must not take that for a loss.
+        save_memory(location, memory)
+        counts, dropped = _carry_out(plan, _outcomes(target, request, plan), log, listener)
+    save_memory(location, replace(memory, rows=len(plan.inventory.rows) - (0 if is_live else dropped)))
+    return replace(report, outcome=counts, result=_result(plan, counts))
+
+
+def _outcomes(target: Target, request: RunRequest, plan: Plan) -> Iterator[Outcome]:
+    """Carry the plan out: all at once, or, where rows can't be dropped, files without rows first."""
+    execution = Execution(request.run, to_trash=target.settings.policy.trash.keep > 0)
+    kept = np.ones(len(plan.inventory.rows), np.bool_)
+    kept[plan.rows.subject] = False
+    if not retires(target, plan) and (kept.all() or has_room(plan.inventory, kept)):
+        yield from execute_plan(plan, execution)
+        return
+    if len(plan.strays):
+        # Under a name of their own: the items get their place in the trash when they are released.
+        strays = replace(plan, rows=plan.rows.none())
+        yield from execute_plan(strays, replace(execution, run=f"{request.run}-files"))
+    items = replace(plan, strays=plan.strays.none())
+    if retires(target, plan):
+        yield from retire_items(items, execution, partial(last_start, generator_of(target.settings.writer)))
+    else:
+        yield from execute_plan(items, execution)
+
+
+def _carry_out(plan: Plan, outcomes: Iterable[Outcome], log: AuditLog, listener: Listener) -> tuple[OutcomeCounts, int]:
+    """Record what becomes of a plan; the outcomes in numbers, and how many of its rows went."""
+    kinds: Counter[OutcomeKind] = Counter()
+    freed = dropped = pending = pending_bytes = 0
+    total = len(plan.rows) + len(plan.strays)
+    for done, outcome in enumerate(outcomes, start=1):
+        record_outcome(log, outcome)
+        kinds[outcome.kind] += 1
+        freed += outcome.bytes_freed
+        dropped += outcome.row is not None and outcome.kind in _ROW_GOES
+        pending += outcome.pending_bytes is not None
+        pending_bytes += outcome.pending_bytes or 0
+        listener.progress("evicting", done, total)
+    counts = {kind.value: count for kind, count in kinds.items()}
+    return OutcomeCounts(**counts, bytes_freed=freed, pending_items=pending, pending_bytes=pending_bytes), dropped
+
+
+def _result(plan: Plan, counts: OutcomeCounts) -> RunResult:
+    if counts.failed or counts.changed or plan.capped:
+        return RunResult.PARTIAL
+    return RunResult.SUCCESS if counts.evicted or counts.gone else RunResult.NOOP

@@ -1,0 +1,33 @@
+"""The first two steps of a run: a cache observed, and what its policy decides about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from audio_cache_daemon.cache.listing import Listing
+from audio_cache_daemon.cache.scan import Surroundings, scan_cache
+from audio_cache_daemon.model import Inventory, Memory, Plan, Refusal
+from audio_cache_daemon.request import RunRequest, Target
+from audio_cache_daemon.retention.limits import refuse_what_trash_cannot_hold
+from audio_cache_daemon.retention.needs import columns_needed
+from audio_cache_daemon.retention.plan import plan_evictions
+from audio_cache_daemon.retention.sentinels import check_sentinels
+
+
+def observe(target: Target, memory: Memory | None, listing: Callable[[], Listing] | None = None) -> Inventory:
+    """The inventory that the target's policy needs; `listing` is that of its files, if begun ahead."""
+    needs = columns_needed(target.settings.policy)
+    return scan_cache(target.settings.location, needs, Surroundings(target.neighbours, memory, listing))
+
+
+def decide(
+    target: Target, request: RunRequest, inventory: Inventory, memory: Memory | None
+) -> tuple[Plan, tuple[Refusal, ...]]:
+    plan = plan_evictions(inventory, target.settings.policy, request.now, enforce_limits=request.limits)
+    sentinels = check_sentinels(inventory, memory, request.now, request.accepted)
+    return plan, (*sentinels, *plan.refusals, *refuse_what_trash_cannot_hold(plan, target.settings.policy.trash))
+
+
+def retires(target: Target, plan: Plan) -> bool:
+    """Whether the generator may be running, so that no row can be dropped."""
+    return target.settings.writer.mode == "live" and len(plan.rows) > 0
