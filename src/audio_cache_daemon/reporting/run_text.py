@@ -72,10 +72,12 @@ def print_outcome(screen: Screen, report: RunReport, trash_seconds: float) -> No
     if report.result == RunResult.NOOP:
         screen.line(f"{report.cache}: nothing to remove", Symbol.SUCCESS)
         return
-    where = f" to the trash, for {format_duration(trash_seconds)}" if trash_seconds else " for good"
-    text = f"{report.cache}: evicted {counts.evicted:,} items and files, {format_size(counts.bytes_freed)}{where}"
+    text = f"{report.cache}: evicted {counts.evicted:,} items and files"
+    if counts.bytes_freed or not counts.pending_items:
+        where = f"to the trash, for {format_duration(trash_seconds)}" if trash_seconds else "for good"
+        text += f", {format_size(counts.bytes_freed)} {where}"
     if counts.pending_items:
-        text += f", {format_size(counts.pending_bytes)} still to go"
+        text += f"; {counts.pending_items:,} files ({format_size(counts.pending_bytes)}) are still to go"
     exceptions = ((counts.gone, "already gone"), (counts.changed, "changed meanwhile"), (counts.failed, "failed"))
     rest = "".join(f", {number:,} {what}" for number, what in exceptions if number)
     symbol = Symbol.WARNING if counts.failed or counts.changed else Symbol.REMOVAL
