@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import msgspec
@@ -49,6 +50,14 @@ def is_path_below(path: str) -> bool:
     """Whether a path of a file leads from a root to a place below it, and not into our own directories."""
     parts = path.split("/")
     return all(map(is_plain_name, parts)) and STATE_DIRECTORY not in parts
+
+
+def own_subdirectories(state_directory: Path, name: str) -> list[Path]:
+    """The directories in a directory of ours, by name; none when that isn't there or is a link, which we never make."""
+    parent = state_directory / name
+    if state_directory.is_symlink() or parent.is_symlink() or not parent.is_dir():
+        return []
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.is_symlink())
 
 
 def own_like(descriptor: int, model: os.stat_result, mode: int) -> None:

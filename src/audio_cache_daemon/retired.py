@@ -17,6 +17,7 @@ from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, ManifestEntry, RunNote, read_manifest, read_note
 from audio_cache_daemon.model import FileIdentity
+from audio_cache_daemon.own_files import decode_own, own_subdirectories
 
 RETIRED = "retired"
 """The directory of retired items, in the state directory of a cache."""
@@ -62,16 +63,15 @@ class RetiredRun:
 
 def load_retired(location: CacheLocation) -> tuple[RetiredRun, ...]:
     """The runs of which something is still retired, by name; InconsistentIndexError when one can't be read."""
-    parent = location.state_directory / RETIRED
-    names = sorted(path.name for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
-    return tuple(_load(parent / name) for name in names if not name.endswith(UNFINISHED))
+    directories = own_subdirectories(location.state_directory, RETIRED)
+    return tuple(_load(directory) for directory in directories if not directory.name.endswith(UNFINISHED))
 
 
 def load_verified(location: CacheLocation) -> dict[str, FileIdentity]:
     """The arrays in which all retired rows were seen to be zero, as they were then; empty when that isn't known."""
     path = location.state_directory / RETIRED / VERIFIED_NAME
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, FileIdentity])
+        return decode_own(path.read_bytes(), dict[str, FileIdentity])
     except (OSError, ValueError):
         return {}
 
@@ -79,7 +79,7 @@ def load_verified(location: CacheLocation) -> dict[str, FileIdentity]:
 def read_restored(directory: Path) -> frozenset[str]:
     """The ids of a run's items that were brought back; OSError or ValueError when that can't be read."""
     try:
-        return frozenset(msgspec.json.decode((directory / RESTORED_NAME).read_bytes(), type=set[str]))
+        return frozenset(decode_own((directory / RESTORED_NAME).read_bytes(), set[str]))
     except FileNotFoundError:
         return frozenset()
 
@@ -114,6 +114,6 @@ def _read_entries(directory: Path, roots: int) -> Iterator[tuple[ManifestEntry, 
 
 def _read_mark(directory: Path) -> WriterMark | None:
     try:
-        return msgspec.json.decode((directory / MARK_NAME).read_bytes(), type=WriterMark)
+        return decode_own((directory / MARK_NAME).read_bytes(), WriterMark)
     except FileNotFoundError:
         return None

@@ -14,7 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audio_cache_daemon.errors import AuditError
+from audio_cache_daemon.location import STATE_DIRECTORY
+from audio_cache_daemon.own_files import lacks_mode, own_like
 from audio_cache_daemon.reporting.audit_record import (
+    COMPRESSED,
     EMPTY_HEAD,
     MAX_LINE_BYTES,
     Head,
@@ -22,6 +25,7 @@ from audio_cache_daemon.reporting.audit_record import (
     decode_record,
     first_seq,
     hash_line,
+    iter_lines,
     log_files,
     rotated_name,
 )
@@ -141,7 +145,11 @@ class ChainFile:
         target = self.path.with_name(rotated_name(self.path, first_seq(self.path)))
         # A log that began anew, its old files gone elsewhere and back, can have a name twice.
         others = (target.with_stem(f"{target.stem}-{number}") for number in itertools.count(2))
-        self.path.rename(next(name for name in itertools.chain([target], others) if not name.exists()))
+        self.path.rename(next(name for name in itertools.chain([target], others) if not _is_taken(name)))
+
+
+def _is_taken(name: Path) -> bool:
+    return name.exists() or name.with_name(name.name + COMPRESSED).exists()
 
 
 def _chain(records: Sequence[Record], head: Head) -> tuple[Head, bytes]:
@@ -159,11 +167,21 @@ def _open_for_append(path: Path) -> int:
     path.parent.mkdir(mode=0o770, parents=True, exist_ok=True)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(path, flags, 0o640)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise AuditError(f"the audit log {path} is no regular file; move it away, or set another audit.dir")
+    if path.parent.name == STATE_DIRECTORY:
+        _open_to_the_group(descriptor, status, path.parent.stat())
     _flush_directory(path.parent)
     return descriptor
+
+
+def _open_to_the_group(descriptor: int, log: os.stat_result, directory: os.stat_result) -> None:
+    """Let whoever shares the directory go on with the log, as with our other files there."""
+    mode = directory.st_mode & 0o666
+    if log.st_size == 0 or lacks_mode(log, mode):
+        own_like(descriptor, directory, mode)
 
 
 def _flush_directory(directory: Path) -> None:
@@ -214,11 +232,22 @@ def _newest_rotated(path: Path) -> Head:
     rotated = [file for file in log_files(path) if file != path]
     if not rotated:
         return EMPTY_HEAD
+    if rotated[-1].suffix == COMPRESSED:
+        return _last_line(rotated[-1])
     descriptor = os.open(rotated[-1], os.O_RDONLY | os.O_CLOEXEC)
     try:
         return _find_end(descriptor, rotated[-1])[0]
     finally:
         os.close(descriptor)
+
+
+def _last_line(file: Path) -> Head:
+    """Where a compressed file ends: it can only be read from its beginning."""
+    head = EMPTY_HEAD
+    for line in iter_lines(file):
+        with contextlib.suppress(ValueError):
+            head = Head(decode_record(line.content).seq, hash_line(line.content))
+    return head
 
 
 def _read_from(descriptor: int, offset: int) -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +19,9 @@ from audio_cache_daemon.errors import AuditError
 
 MAX_LINE_BYTES = 16 * 2**20
 """A longer line is no record. A prompt, the longest text in one, can't be longer than a row of the index."""
+
+COMPRESSED = ".gz"
+"""What ends the name of a rotated file that logrotate or an operator compressed."""
 
 ROTATED_EVENT = "log_rotated"
 """The first record of each file but the first: its `previous` is the hash of the last line of the file before."""
@@ -104,11 +109,13 @@ class Line:
 
 
 def iter_lines(file: Path) -> Iterator[Line]:
-    """The lines of one file of a log, in order; AuditError when it can't be read."""
+    """The lines of one file of a log, compressed or not, in order; AuditError when it can't be read."""
     try:
-        with file.open("rb") as stream:
+        with gzip.open(file) if file.suffix == COMPRESSED else file.open("rb") as stream:
             for number, line in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES), b""), start=1):
                 yield Line(file, number, line.removesuffix(b"\n"), line.endswith(b"\n"))
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise AuditError(f"the audit log {file} is no whole gzip file ({error}); move it away to go on") from None
     except OSError as error:
         raise AuditError(f"the audit log {file} can't be read: {error.strerror}; check its permissions") from error
 
@@ -119,19 +126,25 @@ def rotated_name(path: Path, first_seq: int) -> str:
 
 
 def log_files(path: Path) -> list[Path]:
-    """The files of the log at `path`, oldest first: ours by size, logrotate's plain ones, then the current one.
+    """The files of the log at `path`, oldest first: ours by size, logrotate's, then the current one.
 
-    Files are ordered by the first record in each; one without any, or a compressed one, is left out.
+    Rotated files may be compressed. Files are ordered by the first record in each; one without any is left out.
     """
     ours = re.compile(rf"{re.escape(path.stem)}-\d{{12}}(-\d+)?{re.escape(path.suffix)}")
-    theirs = re.compile(rf"{re.escape(path.name)}[.-]\d[\d.-]*")
+    theirs = re.compile(rf"{re.escape(path.name)}[.-]\d[\d-]*(\.\d[\d-]*)*")
     try:
         names = os.listdir(path.parent)  # noqa: PTH208 -- only names are wanted
     except FileNotFoundError:
         return []
     except OSError as error:
         raise AuditError(f"the audit log's directory {path.parent} can't be read: {error.strerror}") from error
-    rotated = [path.parent / name for name in names if ours.fullmatch(name) or theirs.fullmatch(name)]
+    plain = {name.removesuffix(COMPRESSED) for name in names}
+    rotated = [
+        # While one is being compressed both are there, and the plain one is whole.
+        path.parent / (name if name in names else name + COMPRESSED)
+        for name in plain
+        if ours.fullmatch(name) or theirs.fullmatch(name)
+    ]
     ordered = sorted((seq, file) for file in rotated if (seq := first_seq(file)))
     return [file for _, file in ordered] + ([path] if path.name in names else [])
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from audio_cache_daemon.model import Inventory, Plan, PlanRule, Truth
+from audio_cache_daemon.model import Evictions, Inventory, Plan, PlanRule, Truth
+from audio_cache_daemon.retention.judgement import Judgement
 from audio_cache_daemon.retention.plan import describe_rules, plan_evictions
 from audio_cache_daemon.retention.policy import Policy
 from audio_cache_daemon.retention.protection import (
@@ -47,30 +49,19 @@ class Explanation:
 def explain_row(inventory: Inventory, policy: Policy, now: float, row: int) -> Explanation:
     """The explanation of a row; it agrees with the plan, being made of the same verdicts."""
     plan = plan_evictions(inventory, policy, now)
-    protected, _ = protect_rows(inventory.rows, policy.protect, now)
-    held = ((RESTORED, Truth.TRUE),) if inventory.rows.held_until[row] > now else ()
-    nothing = np.zeros(len(inventory.strays), np.bool_)
-    verdicts = judge_rules(inventory, policy.rules, (protected >= 0, nothing), now)
-    described = describe_rules(policy)
+    protected = protect_rows(inventory.rows, policy.protect, now)[0] >= 0
+    verdicts = judge_rules(inventory, policy.rules, (protected, np.zeros(len(inventory.strays), np.bool_)), now)
+    held = [(RESTORED, Truth.TRUE)] if inventory.rows.held_until[row] > now else []
+    judged = [
+        (protection.name, Truth(judge_protection(inventory.rows, protection.criterion, now)[row]))
+        for protection in policy.protect
+    ]
     return Explanation(
         plan=plan,
         decided=bool(inventory.rows.decided()[row]),
-        protections=held
-        + tuple(
-            (protection.name, truth)
-            for protection in policy.protect
-            if (truth := Truth(judge_protection(inventory.rows, protection.criterion, now)[row])) != Truth.FALSE
-        ),
-        rules=tuple(
-            RuleExplanation(
-                described[verdict.number],
-                Truth(verdict.rows.truth[row]),
-                float(verdict.rows.value[row]),
-                verdict.rows.threshold,
-            )
-            for verdict in verdicts
-        ),
-        owner=_owner(plan, row, strays=False),
+        protections=_that_hold(held + judged),
+        rules=_explain_rules(policy, ((verdict.number, verdict.rows) for verdict in verdicts), row),
+        owner=_owner(plan, plan.rows, row),
     )
 
 
@@ -78,32 +69,36 @@ def explain_stray(inventory: Inventory, policy: Policy, now: float, stray: int) 
     """The explanation of a file that no row names."""
     plan = plan_evictions(inventory, policy, now)
     protected = protect_strays(inventory.strays, policy.protect, now)
-    nothing = np.zeros(len(inventory.rows), np.bool_)
-    verdicts = judge_rules(inventory, policy.rules, (nothing, protected), now)
-    described = describe_rules(policy)
+    verdicts = judge_rules(inventory, policy.rules, (np.zeros(len(inventory.rows), np.bool_), protected), now)
+    judged = [
+        (protection.name, judge_stray_protection(inventory.strays, protection.criterion, now, stray))
+        for protection in policy.protect
+    ]
     return Explanation(
         plan=plan,
         decided=True,
-        protections=tuple(
-            (protection.name, truth)
-            for protection in policy.protect
-            if (truth := judge_stray_protection(inventory.strays, protection.criterion, now, stray)) != Truth.FALSE
-        ),
-        rules=tuple(
-            RuleExplanation(
-                described[verdict.number],
-                Truth(verdict.strays.truth[stray]),
-                float(verdict.strays.value[stray]),
-                verdict.strays.threshold,
-            )
-            for verdict in verdicts
-        ),
-        owner=_owner(plan, stray, strays=True),
+        protections=_that_hold(judged),
+        rules=_explain_rules(policy, ((verdict.number, verdict.strays) for verdict in verdicts), stray),
+        owner=_owner(plan, plan.strays, stray),
     )
 
 
-def _owner(plan: Plan, subject: int, *, strays: bool) -> RuleExplanation | None:
-    evictions = plan.strays if strays else plan.rows
+def _that_hold(judged: Iterable[tuple[str, Truth]]) -> tuple[tuple[str, Truth], ...]:
+    """The protections that hold the subject: those that can't be decided do too."""
+    return tuple((name, truth) for name, truth in judged if truth != Truth.FALSE)
+
+
+def _explain_rules(
+    policy: Policy, judged: Iterable[tuple[int, Judgement]], subject: int
+) -> tuple[RuleExplanation, ...]:
+    described = describe_rules(policy)
+    return tuple(
+        RuleExplanation(described[number], Truth(each.truth[subject]), float(each.value[subject]), each.threshold)
+        for number, each in judged
+    )
+
+
+def _owner(plan: Plan, evictions: Evictions, subject: int) -> RuleExplanation | None:
     place = int(np.searchsorted(evictions.subject, subject))
     if place == len(evictions) or evictions.subject[place] != subject:
         return None
