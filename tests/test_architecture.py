@@ -20,6 +20,7 @@ BASE = {
     "formats",
     "units",
     "errors",
+    "findings",
     "patterns",
     "own_files",
     "paths",
@@ -41,8 +42,9 @@ MAY_IMPORT = {
     "enforcement": BASE | STAGES | {"config", "request", "planning", "upkeep", "compaction"},
     "maintenance": BASE | STAGES | {"config", "request", "planning", "upkeep", "enforcement"},
     "undo": BASE | STAGES | {"config", "planning", "request"},
+    "repairing": BASE | STAGES | {"request", "undo"},
     "daemon": BASE | STAGES | {"config", "request", "maintenance", "undo", "daemon"},
-    "cli": BASE | STAGES | {"compaction", "planning", "config", "demo", "request", "maintenance", "undo", "daemon", "cli"},
+    "cli": BASE | STAGES | {"repairing", "compaction", "planning", "config", "demo", "request", "maintenance", "undo", "daemon", "cli"},
     "__main__": {"cli"},
 }
 CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}

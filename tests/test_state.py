@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,3 +93,27 @@ def test_any_memory_survives(
     memory = Memory(last_run, rows, roots, missing)
     memory_path(location).write_bytes(encode_memory(memory))
     assert load_memory(location) == memory
+
+
+def test_a_root_whose_name_is_no_text_is_remembered(location: CacheLocation) -> None:
+    """A path is bytes; what is no UTF-8 comes back as it was."""
+    memory = replace(MEMORY, roots={os.fsdecode(b"/srv/\xff\xe9"): (1, 2), "/srv/\u96e8": (1, 3)})
+    memory_path(location).write_bytes(encode_memory(memory))
+    assert load_memory(location) == memory
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_a_number_that_is_none_is_no_memory(location: CacheLocation, number: str) -> None:
+    """A last run at no time would switch off the sentinel of the clock, or hold every run back."""
+    content = encode_memory(replace(MEMORY, roots={os.fsdecode(b"/srv/\xff"): (1, 2)}))
+    memory_path(location).write_bytes(content.replace(b"1700000000.5", number.encode()))
+    with pytest.raises(MaintenanceError, match=r"state\.json can't be read"):
+        load_memory(location)
+
+
+@pytest.mark.parametrize("open_", [b"[", b'{"memory":'])
+def test_what_is_nested_too_deep_is_no_memory(location: CacheLocation, open_: bytes) -> None:
+    """And no end of the program."""
+    memory_path(location).write_bytes(b'{"version": 1, "x": ' + open_ * 100_000)
+    with pytest.raises(MaintenanceError, match=r"state\.json can't be read"):
+        load_memory(location)

@@ -124,3 +124,8 @@ def gather(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         for kind, first in rest.items()
     ]
     return tuple(sorted([*told, *more], key=lambda finding: order.index(finding.severity)))
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things in words."""
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"

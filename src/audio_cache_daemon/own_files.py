@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -32,13 +33,17 @@ def decode_own(content: bytes, kind: type[T]) -> T:
         if b"\\u" not in content:
             raise ValueError(str(error)) from None
     try:
-        return msgspec.convert(json.loads(content, parse_constant=_refuse), kind)
+        return msgspec.convert(json.loads(content, parse_float=_finite, parse_constant=_finite), kind)
     except RecursionError as error:
         raise ValueError(str(error)) from None
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number of ours")
+def _finite(text: str) -> float:
+    """The number, of which Python's own library takes some that are none in JSON."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number of ours")
+    return number
 
 
 def is_plain_name(name: str) -> bool:

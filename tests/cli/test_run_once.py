@@ -257,6 +257,23 @@ def test_explain_tells_what_the_plan_does(item: str, evicted: bool, configure: C
     assert [verdict["rule"] for verdict in found["rules"]] == ["stale", "tests"]
 
 
+def test_explain_of_a_retired_item_says_that_it_is_evicted(configure: Configure, run: Run) -> None:
+    """And how to bring it back; what the rules would say of it is history."""
+    config = configure()
+    run("--config", config, "--live", "run-once")
+    (row,) = {found["item"]["row"] for found in _records(run, config, "retired")[:1]}
+    ran = run("--config", config, "explain", str(row))
+    assert "trash list" in ran.out
+    assert "selects it" not in ran.out
+
+
+def _records(run: Run, config: Path, event: str) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = run("--config", config, "audit", "--event", event, "--format", "json").json[
+        "records"
+    ]
+    return records
+
+
 def test_explain_of_nothing_is_a_message(configure: Configure, run: Run) -> None:
     """With the ways in which an item can be named."""
     ran = run("--config", configure(), "explain", "no such thing")

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,12 @@ FOUND = np.dtype(
     [("state", np.uint8), ("root", np.int8), ("size", np.int64), ("inode", np.int64), ("mtime_ns", np.int64)]
 )
 """What is known of a row's file; size -1 where there is none, root -1 where it can't be decided."""
+
+_QUOTE = re.compile(rb'(?<!\\)"')
+_SUFFIX = re.compile(b"|".join(re.escape(suffix.encode()) for suffix in AUDIO_SUFFIXES), re.IGNORECASE)
+
+_LONGEST_NAME = 1530
+"""Bytes of a file name in JSON: 255 bytes, each of which may be written as an escape of six characters."""
 
 _NOT_THERE = "not there"
 
@@ -190,13 +197,19 @@ def _spell(folder: Folder, name: str) -> str:
 
 def names_in(line: bytes) -> Iterator[str]:
     """The names of audio files in a line that is no row, as far as they can be made out."""
-    for piece in re.split(rb'(?<!\\)"', line):
-        try:
-            text = json.loads(b'"%b"' % piece)
-        except ValueError:
-            text = piece.decode("utf-8", "surrogateescape")
-        if is_audio_name(text):
-            yield text.rpartition("/")[2]
+    for piece in _QUOTE.split(line) if _SUFFIX.search(line) else ():
+        for match in _SUFFIX.finditer(piece):
+            end = match.end()
+            start = piece.rfind(b"/", max(0, end - _LONGEST_NAME), end) + 1
+            if start or end <= _LONGEST_NAME:
+                yield _name_from(piece[start:end])
+
+
+def _name_from(text: bytes) -> str:
+    if b"\\" in text:
+        with suppress(ValueError):
+            return str(json.loads(b'"%b"' % text))
+    return text.decode("utf-8", "surrogateescape")
 
 
 def _reason(error: Exception) -> str:

@@ -65,7 +65,7 @@ def _find_suspects(lines: Lines, match: Match | NoMatch) -> Bools:
     faulty = lines.kind > 0
     if isinstance(match, Match):
         return faulty | ~match.lines
-    if not len(match.wrong):
+    if match.any_line:
         return np.ones(len(lines), np.bool_)
     faulty[match.wrong] = True
     return faulty
@@ -86,9 +86,7 @@ def _find_repeated(inventory: Inventory, lines: Lines, match: Match | NoMatch, v
             rows.setdefault(BGE_TEXT_NAME, rows[name])
     for number in numbers.tolist():
         pair = int(place[number]), int(place[lines.first[number]])
-        repeated[number] = all(
-            vectors.are_equal(name, int(of[pair[0]]), int(of[pair[1]])) for name, of in rows.items()
-        )
+        repeated[number] = all(vectors.are_equal(name, int(of[pair[0]]), int(of[pair[1]])) for name, of in rows.items())
     return repeated
 
 

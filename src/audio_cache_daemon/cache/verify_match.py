@@ -13,13 +13,14 @@ from itertools import combinations
 import numpy as np
 
 from audio_cache_daemon.cache.verify_lines import LineKind, Lines
-from audio_cache_daemon.cache.verify_vectors import Vectors, agree, is_proof
-from audio_cache_daemon.location import CLAP_AUDIO_NAME, CLAP_TEXT_NAME
+from audio_cache_daemon.cache.verify_vectors import Vectors, agree, are_known
+from audio_cache_daemon.location import CLAP_AUDIO_NAME, CLAP_TEXT_NAME, META_NAME
 from audio_cache_daemon.model import Bools, Floats, Ints
 
 NO_ROWS: Ints = np.empty(0, np.int64)
 
 _ROWS = (LineKind.ROW, LineKind.FOREIGN, LineKind.MISTYPED)
+_UNBOUNDED = "next to what is one too many there is a row without a score, so that it can't be told which it is"
 _DOUBTFUL = (LineKind.BLANK, LineKind.UNREADABLE, LineKind.TORN)
 """Lines that are no rows: whether each of these once was one, and has vectors, the scores must tell."""
 
@@ -42,10 +43,14 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class NoMatch:
-    """Why it can't be told what belongs together; `wrong` are lines whose vectors aren't theirs."""
+    """Why it can't be told what belongs together; `wrong` are lines whose vectors aren't theirs.
+
+    With `any_line` it may be any line that has no partner: who knows which can say it.
+    """
 
     reason: str
     wrong: Ints = field(default_factory=lambda: NO_ROWS)
+    any_line: bool = False
 
 
 def claimants(lines: Lines) -> Bools:
@@ -67,14 +72,17 @@ def match_rows(lines: Lines, scores: Floats, vectors: Vectors) -> Match | NoMatc
         right = agree(scores[which], products)
         if right.all():
             everything = np.ones(text, np.bool_)
-            proven = is_proof(scores[which], products)
-            matches.append(Match(which, everything, everything, proven, 0, int(np.isnan(products).sum())))
+            known = are_known(scores[which], products)
+            match = Match(which, everything, everything, bool(known.any()), 0, int(np.isnan(products).sum()))
+            if not _is_bounded(lines, which, known):
+                return NoMatch(_UNBOUNDED, any_line=True)
+            matches.append(match)
         elif np.array_equal(which, claimants(lines)):
             wrong = np.flatnonzero(which)[~right]
     if len(matches) == 1:
         return matches[0]
     if matches:
-        return NoMatch("some lines are no rows, and the scores fit whichever of them have vectors")
+        return NoMatch("some lines are no rows, and the scores fit whichever of them have vectors", any_line=True)
     if len(wrong):
         return NoMatch(_say_wrong(wrong), wrong)
     return _match_around_gap(lines, scores, vectors)
@@ -105,6 +113,19 @@ def _readings(lines: Lines) -> Iterator[Bools]:
             yield lines.of(*_ROWS, *chosen)
 
 
+def _is_bounded(lines: Lines, which: Bools, known: Bools) -> bool:
+    """Whether the rows beside each line that is taken for no row, or for none any more, are known to match.
+
+    Else two faults that make up for each other could be taken for one.
+    """
+    doubtful = np.flatnonzero(lines.of(LineKind.UNREADABLE) & ~which | lines.of(LineKind.BLANK, LineKind.TORN) & which)
+    rows = np.flatnonzero(lines.of(*_ROWS))
+    sure = known[(np.cumsum(which) - 1)[rows]]
+    after = np.searchsorted(rows, doubtful)
+    sure = np.r_[True, sure, True]
+    return bool((sure[after] & sure[after + 1]).all())
+
+
 def _match_around_gap(lines: Lines, scores: Floats, vectors: Vectors) -> Match | NoMatch:
     """Match by leaving out, in one place, what lines or arrays have too many; only if no other place would do."""
     which = claimants(lines)
@@ -118,11 +139,12 @@ def _match_around_gap(lines: Lines, scores: Floats, vectors: Vectors) -> Match |
     fits_after = np.r_[np.logical_and.accumulate(agree(after, back)[::-1])[::-1], True]
     possible = np.flatnonzero(fits_before & fits_after)
     if len(possible) != 1:
-        return NoMatch(_say_ambiguous(possible, extra, np.flatnonzero(which)))
+        return NoMatch(_say_ambiguous(possible, extra, np.flatnonzero(which)), any_line=True)
     place = int(possible[0])
-    proven = is_proof(before[:place], front[:place]) or is_proof(after[place:], back[place:])
-    if common and not proven:
-        return NoMatch("no row has a score, so nothing proves which vectors belong to which row")
+    known = np.r_[are_known(before[:place], front[:place]), are_known(after[place:], back[place:])]
+    # Else a row beside the gap could belong to what is in it.
+    if not known[max(place - 1, 0) : place + 1].all():
+        return NoMatch(_UNBOUNDED, any_line=True)
     masks = [np.ones(size, np.bool_) for size in (count, text, audio)]
     for mask, surplus in zip(masks, extra, strict=True):
         mask[place : place + surplus] = False
@@ -136,15 +158,15 @@ def _say_wrong(wrong: Ints) -> str:
 
 
 def _say_ambiguous(possible: Ints, extra: tuple[int, int, int], numbers: Ints) -> str:
-    surplus = ", ".join(
-        f"{number:,} too many in {name}"
-        for number, name in zip(extra, ("meta.jsonl", CLAP_TEXT_NAME, CLAP_AUDIO_NAME), strict=True)
+    surplus = " and ".join(
+        f"{name} has {number:,} too many"
+        for number, name in zip(extra, (META_NAME, CLAP_TEXT_NAME, CLAP_AUDIO_NAME), strict=True)
         if number
     )
     if not len(possible):
-        return f"there are {surplus}, and in no single place that the scores allow"
+        return f"{surplus}, and in no single place that the scores allow"
     if extra[0]:
         where = f"lines {int(numbers[possible[0]]) + 1} to {int(numbers[possible[-1] + extra[0] - 1]) + 1}"
     else:
         where = f"rows {int(possible[0])} to {int(possible[-1]) + max(extra) - 1}"
-    return f"there are {surplus}, and the scores don't tell which of {where}"
+    return f"{surplus}, and the scores don't tell which of {where}"

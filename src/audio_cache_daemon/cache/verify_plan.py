@@ -42,11 +42,11 @@ def plan_repair(evidence: Evidence, choice: RepairChoice) -> RepairPlan:
         return RepairPlan(evidence.inventory, {}, obstacle=match.reason)
     if match.gap > 1 and not choice.drop_unmatched:
         return RepairPlan(evidence.inventory, {}, obstacle=_say_gap(match))
-    dropped = match.lines & (told | evidence.repeated)
+    dropped = match.lines & (told | lines.of(*NO_ROWS))
     if dropped.any() and not match.proven:
-        if (match.lines & told).any():
-            return RepairPlan(evidence.inventory, {}, obstacle=UNPROVEN)
-        dropped = np.zeros_like(dropped)
+        return RepairPlan(evidence.inventory, {}, obstacle=UNPROVEN)
+    if match.proven:
+        dropped |= match.lines & evidence.repeated
     kept = {META_NAME: match.lines & ~dropped}
     pairs = dropped[match.lines]
     arrays = evidence.inventory.index.arrays
@@ -58,10 +58,13 @@ def plan_repair(evidence: Evidence, choice: RepairChoice) -> RepairPlan:
     ends_line = bool(lines.unended and len(lines) and kept[META_NAME][-1])
     repairs = tuple(_describe(evidence, match, told, dropped, blanked=blanked))
     if ends_line:
-        repairs += (Repair("torn_tail", f"end the last line, {len(lines)}, which is whole"),)
+        repairs += (Repair("torn_tail", f"end line {len(lines):,}, the last one, which is whole"),)
     blanks = frozenset({BGE_TEXT_NAME}) if blanked else frozenset[str]()
     return RepairPlan(evidence.inventory, kept, repairs, blanks, evidence.empty, ends_line)
 
+
+NO_ROWS = (LineKind.BLANK, LineKind.TORN)
+"""Lines that go in any case: nothing can be read from them."""
 
 UNPROVEN = "no row has a score, so nothing proves which vectors belong to which row"
 
@@ -102,7 +105,7 @@ def _lines_told(evidence: Evidence, choice: RepairChoice) -> Bools:
 
 def _say_gap(match: Match) -> str:
     return (
-        f"{match.gap:,} rows in one place lack their lines or some of their vectors, which is more than a crash leaves; "
+        f"{match.gap:,} rows in one place lack their lines or vectors, which is more than a crash leaves; "
         "is there a backup of the arrays? Otherwise --drop-unmatched takes them out and saves them"
     )
 
@@ -122,39 +125,46 @@ def _add_bge(evidence: Evidence, kept: dict[str, Bools]) -> bool:
 
 def _describe(evidence: Evidence, match: Match, told: Bools, dropped: Bools, *, blanked: bool) -> Iterator[Repair]:
     lines = evidence.lines
-    gone = ~match.lines & ~told
+    gone = (~match.lines | lines.of(*NO_ROWS)) & ~told
     for kind, name, action in (
-        (LineKind.TORN, "torn_tail", "cut the torn last line, {}"),
-        (LineKind.BLANK, "blank_line", "drop what is blank: {}"),
-        (LineKind.UNREADABLE, "unreadable_line", "drop what is no row and has no vectors: {}"),
+        (LineKind.TORN, "torn_tail", "cut the torn {}"),
+        (LineKind.BLANK, "blank_line", "drop blank {}"),
+        (LineKind.UNREADABLE, "unreadable_line", "drop unreadable {}: no vectors belong to it"),
     ):
         found = gone & lines.of(kind)
         if found.any():
             yield Repair(name, action.format(name_lines(found)), int(found.sum()))
     unmatched = gone & lines.of(LineKind.ROW, LineKind.FOREIGN, LineKind.MISTYPED)
     if unmatched.any():
-        yield Repair("line_without_vectors", f"cut {name_lines(unmatched)}: no vectors", int(unmatched.sum()))
-    yield from _describe_vectors(evidence, match)
-    repeated = dropped & ~told
+        yield Repair(
+            "line_without_vectors",
+            f"take out {name_lines(unmatched)}: not all vectors of it were written",
+            int(unmatched.sum()),
+        )
+    yield from _describe_vectors(match, gone)
+    repeated = dropped & evidence.repeated & ~told
     if repeated.any():
-        message = f"drop {name_lines(repeated)}: repeated to the letter, vectors included"
+        message = f"drop {name_lines(repeated)}: an earlier line repeated to the letter, vectors included"
         yield Repair("repeated_row", message, int(repeated.sum()))
     if told.any():
-        yield Repair("dropped_line", f"drop {name_lines(told)}, with the vectors, as told", int(told.sum()))
+        yield Repair("dropped_line", f"take out {name_lines(told)}, as told, with the vectors", int(told.sum()))
     if blanked:
         info = evidence.inventory.index.arrays[BGE_TEXT_NAME]
         yield Repair(
             "bge_length",
-            f"fill {BGE_TEXT_NAME} with zeros: which rows its {info.rows:,} describe can't be told; the old file is kept",
+            f"fill {BGE_TEXT_NAME} with zeros: which rows its {info.rows:,} describe can't be told",
         )
     for name in evidence.empty:
         yield Repair("empty_array", f"take {name} away: its shape is (0,)")
 
 
-def _describe_vectors(evidence: Evidence, match: Match) -> Iterator[Repair]:
-    masks = {CLAP_TEXT_NAME: match.text, CLAP_AUDIO_NAME: match.audio}
-    for name, mask in masks.items():
-        alone = np.flatnonzero(~mask)
-        if len(alone):
-            message = f"take row{'s' if len(alone) != 1 else ''} {list_numbers(alone)} out of {name}: "
-            yield Repair("vector_without_line", message + "no line belongs to it", len(alone))
+def _describe_vectors(match: Match, gone: Bools) -> Iterator[Repair]:
+    """What goes of the arrays because it has no line, or none that can be read."""
+    pairs = gone[match.lines]
+    for name, mask in ((CLAP_TEXT_NAME, match.text), (CLAP_AUDIO_NAME, match.audio)):
+        alone = ~mask
+        alone[np.flatnonzero(mask)[pairs]] = True
+        if alone.any():
+            numbers = np.flatnonzero(alone)
+            rows = f"row{'s' if len(numbers) != 1 else ''} {list_numbers(numbers)}"
+            yield Repair("vector_alone", f"take {rows} out of {name}: no whole item", len(numbers))

@@ -40,7 +40,9 @@ class Vectors:
                 try:
                     descriptor = open_regular(path)
                 except OSError as error:
-                    raise InconsistentIndexError(f"{path} can't be read any more: {error.strerror}; try again") from None
+                    raise InconsistentIndexError(
+                        f"{path} can't be read any more: {error.strerror}; try again"
+                    ) from None
                 stack.callback(os.close, descriptor)
                 self._descriptors[name] = descriptor
                 if identify(os.fstat(descriptor)) != info.identity:
@@ -59,8 +61,14 @@ class Vectors:
         text, audio = (self.arrays.get(name) for name in (CLAP_TEXT_NAME, CLAP_AUDIO_NAME))
         return text.rows if text is not None else 0, audio.rows if audio is not None else 0
 
+    @property
+    def fit(self) -> bool:
+        """Whether the rows of the two CLAP arrays are alike, as far as both are there."""
+        found = [self.arrays[name] for name in (CLAP_TEXT_NAME, CLAP_AUDIO_NAME) if name in self.arrays]
+        return len({(info.width, info.dtype) for info in found}) < 2
+
     def products(self, first_text: int, first_audio: int, count: int) -> Floats:
-        """The products of `count` rows, from these on: NaN where one of the two is zero, infinite where it is no number.
+        """The products of `count` rows, from these on: NaN where a vector is zero, infinite where it is no number.
 
         A zero vector is the writer's mark for what it could not read: it belongs to any score.
         """
@@ -101,6 +109,6 @@ def agree(scores: Floats, products: Floats) -> Bools:
     return np.isnan(scores) | np.isnan(products) | (np.abs(products - scores) <= SCORE_TOLERANCE)
 
 
-def is_proof(scores: Floats, products: Floats) -> bool:
-    """Whether there is anything to compare at all."""
-    return bool((~np.isnan(scores) & ~np.isnan(products)).any())
+def are_known(scores: Floats, products: Floats) -> Bools:
+    """Which rows have both, so that there is something to compare."""
+    return ~np.isnan(scores) & ~np.isnan(products)

@@ -25,6 +25,8 @@ _COMMANDS = {
     "clean": ("remove", "remove items older than so many days"),
     "remove-pattern": ("remove", "remove items whose prompt matches a pattern"),
     "clear": ("remove", "remove all items"),
+    "verify": ("verify", "find faults of the index and of its files"),
+    "repair": ("verify", "mend faults of the index, as far as nothing has to be guessed"),
     "demo": ("demo", "make a small cache of real sounds to try everything on"),
 }
 

@@ -45,9 +45,8 @@ def _build(directory: Path, index: Path, change: FileChange) -> FileExchange:
             os.close(target)
     finally:
         os.close(source)
-    pieces = b"" if built.pieces is None else built.pieces.tobytes()
     return FileExchange(
-        change.name, change.old, new, change.keep_old, built.old_rows, built.new_rows, built.probe, pieces
+        change.name, change.old, new, change.keep_old, built.old_rows, built.new_rows, built.probe, built.pieces
     )
 
 
@@ -72,7 +71,7 @@ class _Built:
     old_rows: int = 0
     new_rows: int = 0
     probe: int = -1
-    pieces: Ints | None = None
+    pieces: bytes = b""
 
 
 class _ArrayBuild:
@@ -102,7 +101,7 @@ class _ArrayBuild:
             else:
                 self._copy_from(part, self._target)
         old_rows = 0 if self._old is None else self._old.rows
-        return _Built(old_rows, count, self._probe(pieces, old_rows, count), pieces)
+        return _Built(old_rows, count, self._probe(pieces, old_rows, count), pieces.tobytes())
 
     def _old_info(self) -> ArrayInfo | None:
         try:

@@ -13,13 +13,16 @@ from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.manifest import save_note, save_rows
+from audio_cache_daemon.eviction.reconcile import reconcile
 from audio_cache_daemon.eviction.rewrite import (
     REWRITE,
+    SAVED,
     Journal,
+    abandon_rewrite,
+    check_recovered,
     exchange_index,
     finish_rewrite,
     prepare_rewrite,
-    read_journal,
 )
 from audio_cache_daemon.eviction.second_look import write_manifest
 from audio_cache_daemon.eviction.space import check_room
@@ -28,26 +31,22 @@ from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, RunNote, read_manifest
 from audio_cache_daemon.model import Outcome, Plan
 
-_SAVED = "saved"
-"""Manifest, rows and vectors of a run, in the directory of its rewrite until the index was exchanged."""
-
 
 def execute_plan(plan: Plan, execution: Execution) -> Iterator[Outcome]:
     """Evict what the plan says, and tell the outcome of each eviction as it happens.
 
     Each file is looked at before the index is touched, and once more right before it goes: one that changed
     stays, with its row if that is seen before the index is exchanged. MaintenanceError or InconsistentIndexError
-    until then: nothing was changed. The iterator must be exhausted.
+    until then: nothing was changed. DeferredError when the generator was adding an item all the same: the next run
+    goes on. The iterator must be exhausted.
     """
     location = plan.inventory.location
-    if read_journal(location) is not None:
-        raise MaintenanceError(f"{location.path}: an interrupted run has to be recovered first; nothing was changed")
-    finish_rewrite(location)
+    check_recovered(location)
     try:
         journal = yield from _prepare(plan, execution)
     except BaseException as error:
         with suppress(OSError):
-            finish_rewrite(location)
+            abandon_rewrite(location)
         if isinstance(error, OSError):
             raise MaintenanceError(
                 f"{error.filename or location.path}: {error.strerror}; nothing was removed: make room or mend the "
@@ -58,6 +57,7 @@ def execute_plan(plan: Plan, execution: Execution) -> Iterator[Outcome]:
         finish_rewrite(location)
         return
     exchange_index(location, journal)
+    reconcile(location)
     yield from take_files_away(location, journal)
 
 
@@ -73,7 +73,7 @@ def _prepare(plan: Plan, execution: Execution) -> Generator[Outcome, None, Journ
 
     Returns the journal, or None when no eviction stands.
     """
-    directory = make_state_directory(plan.inventory.location.path, REWRITE, _SAVED)
+    directory = make_state_directory(plan.inventory.location.path, REWRITE, SAVED)
     kept = yield from write_manifest(plan, directory, execution)
     if (directory / MANIFEST_NAME).stat().st_size == 0:
         return None
@@ -89,7 +89,7 @@ def _prepare(plan: Plan, execution: Execution) -> Generator[Outcome, None, Journ
 
 def _saved_directory(location: CacheLocation, journal: Journal) -> Path:
     """Where the run's manifest is: in the trash, from now on, if what goes can be brought back."""
-    saved = location.state_directory / REWRITE / _SAVED
+    saved = location.state_directory / REWRITE / SAVED
     if not journal.to_trash:
         return saved
     trash = make_state_directory(location.path, TRASH)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from audio_cache_daemon.eviction.execute import take_files_away
-from audio_cache_daemon.eviction.rewrite import finish_rewrite, read_journal, recover_rewrite
+from audio_cache_daemon.eviction.reconcile import reconcile, wait_a_little
+from audio_cache_daemon.eviction.rewrite import finish_rewrite, read_journal
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.model import Outcome, OutcomeKind
 
@@ -24,13 +26,16 @@ def interrupted_run(location: CacheLocation) -> str | None:
     return journal.run if journal is not None else None
 
 
-def recover(location: CacheLocation) -> Recovery | None:
-    """Put right what an interrupted run left; None when there was nothing to do. Harmless to repeat."""
+def recover(location: CacheLocation, pause: Callable[[], None] = wait_a_little) -> Recovery | None:
+    """Put right what an interrupted run left; None when there was nothing to do. Harmless to repeat.
+
+    DeferredError and InconsistentIndexError, and `pause`, as of `reconcile`.
+    """
     journal = read_journal(location)
     if journal is None:
         finish_rewrite(location)
         return None
-    if not recover_rewrite(location, journal):
+    if not reconcile(location, pause):
         finish_rewrite(location)
         return Recovery(f"run {journal.run} was interrupted before it changed anything, and was undone")
     outcomes = list(take_files_away(location, journal))

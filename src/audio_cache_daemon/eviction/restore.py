@@ -17,17 +17,16 @@ from pathlib import Path
 import numpy as np
 
 from audio_cache_daemon.errors import MaintenanceError, StateUnreadableError
+from audio_cache_daemon.eviction.changes import Addition, changes_of
 from audio_cache_daemon.eviction.directories import (
-    create_file,
-    make_state_directory,
     open_state_directory,
     write_durably,
 )
 from audio_cache_daemon.eviction.exchange import rename_to_free_name
 from audio_cache_daemon.eviction.execution import Execution
+from audio_cache_daemon.eviction.reconcile import rewrite_index
 from audio_cache_daemon.eviction.removal import look_again
 from audio_cache_daemon.eviction.retire import bring_back, find_rows, note_brought_back
-from audio_cache_daemon.eviction.rewrite import REWRITE, Addition, exchange_index, finish_rewrite, prepare_rewrite
 from audio_cache_daemon.eviction.trash import find_run
 from audio_cache_daemon.formats import decode_row, iter_blocks
 from audio_cache_daemon.location import META_NAME, CacheLocation
@@ -205,12 +204,9 @@ def _add_rows(inventory: Inventory, saved: SavedRun, items: Sequence[TrashedItem
     rows = sorted(item.saved for item in items)
     if not rows:
         return
-    # Recovery reads a manifest of what goes; of a restoration nothing does.
-    create_file(make_state_directory(inventory.location.path, REWRITE, "saved") / MANIFEST_NAME).close()
     added = Addition(saved.directory, saved.offset, np.array(rows, np.int64))
-    journal = prepare_rewrite(inventory, np.ones(len(inventory.rows), np.bool_), execution, added)
-    exchange_index(inventory.location, journal)
-    finish_rewrite(inventory.location)
+    everything = np.ones(len(inventory.rows), np.bool_)
+    rewrite_index(inventory.location, changes_of(inventory, everything, added), execution)
 
 
 def _digests(meta: Path) -> set[bytes]:

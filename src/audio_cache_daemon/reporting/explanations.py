@@ -63,6 +63,10 @@ def print_explanation(screen: Screen, view: ExplanationView) -> None:
     where = f"row {item.row}" if item.row >= 0 else "a file without a row"
     screen.heading(f"{item.prompt or item.path} ({where}, {item.state})", Symbol.AUDIO)
     screen.line(f"  {item.path}")
+    if item.state == "retired":
+        # What the policy would say of it is history: an earlier run took it.
+        screen.line("a run evicted it: the generator can't find it; `trash list` names what can bring it back")
+        return
     if view.owner is not None:
         reason = describe_reason(view.owner.reason)
         screen.line(f"policy {view.policy} takes it: {view.owner.rule.name}, {reason}", Symbol.REMOVAL)

@@ -1,0 +1,107 @@
+"""What a directory holds at a moment, kept so that it can be brought back: to the byte, and to the inode."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_LARGE = 2**20
+"""Of a file so large only the size is kept. The reserve is one, and holds zeros."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An inode: its content (or only its size), mode and time."""
+
+    content: bytes | int
+    mode: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a directory held: modes of directories, inodes of names, and the inodes; paths below the directory.
+
+    Two moments are equal when nothing that a run reads tells them apart. (None reads the time of a directory.)
+    """
+
+    directories: dict[str, int]
+    names: dict[str, int]
+    files: dict[int, File]
+
+
+class Disk:
+    """A directory that can be brought back to moments that were kept. It holds all inodes that it met, in a vault.
+
+    A vault keeps the inodes of files that were removed from being used for others, and lets them return.
+    """
+
+    def __init__(self, directory: Path, vault: Path) -> None:
+        self.directory = directory
+        self._vault = vault
+        self._vault.mkdir()
+        self._held: set[int] = set()
+
+    def keep(self) -> Moment:
+        """What it holds now."""
+        directories: dict[str, int] = {}
+        names: dict[str, int] = {}
+        files: dict[int, File] = {}
+        for entry in _walk(self.directory):
+            path = os.path.relpath(entry.path, self.directory)
+            status = entry.stat(follow_symlinks=False)
+            if entry.is_dir(follow_symlinks=False):
+                directories[path] = status.st_mode & 0o7777
+                continue
+            names[path] = status.st_ino
+            if status.st_ino not in files:
+                content = status.st_size if status.st_size >= _LARGE else Path(entry.path).read_bytes()
+                files[status.st_ino] = File(content, status.st_mode & 0o7777, status.st_mtime_ns)
+                self._hold(entry.path, status.st_ino)
+        return Moment(directories, names, files)
+
+    def bring_back(self, moment: Moment) -> None:
+        """Make it hold what it held then."""
+        now = self.keep()
+        for path, inode in now.names.items():
+            if moment.names.get(path) != inode:
+                os.unlink(self.directory / path)
+        for path in sorted(now.directories.keys() - moment.directories.keys(), reverse=True):
+            os.rmdir(self.directory / path)
+        for path, mode in sorted(moment.directories.items()):
+            if path not in now.directories:
+                os.mkdir(self.directory / path)
+            if now.directories.get(path) != mode:
+                os.chmod(self.directory / path, mode)
+        for inode, file in moment.files.items():
+            self._mend(inode, file)
+        for path, inode in moment.names.items():
+            if now.names.get(path) != inode:
+                os.link(self._vault / str(inode), self.directory / path)
+
+    def _hold(self, path: str, inode: int) -> None:
+        if inode not in self._held:
+            os.link(path, self._vault / str(inode))
+            self._held.add(inode)
+
+    def _mend(self, inode: int, file: File) -> None:
+        path = self._vault / str(inode)
+        status = path.stat()
+        if isinstance(file.content, int):
+            os.truncate(path, file.content)
+        elif status.st_size != len(file.content) or path.read_bytes() != file.content:
+            path.write_bytes(file.content)
+        if status.st_mode & 0o7777 != file.mode:
+            path.chmod(file.mode)
+        if path.stat().st_mtime_ns != file.mtime_ns:
+            os.utime(path, ns=(file.mtime_ns, file.mtime_ns))
+
+
+def _walk(directory: Path | str) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(entry.path)

@@ -1,0 +1,149 @@
+"""A scenario interrupted at each call that changes the disk, and what is made of it then.
+
+A killed process leaves on the disk what is there when it enters the call. So that is kept, call by call, and then
+brought back: one run gives all points. An error is given to the run itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from faults_calls import Call, HeldThread
+from faults_disk import Disk, Moment
+from faults_scenarios import Scenario, Step
+from faults_world import World, bring_all_back, check_items, check_settled, make_world
+
+_EXCHANGE = "renameat2"
+
+
+@dataclass
+class Tally:
+    """How many points were tried, at how many of them the disk held something new, and what went wrong."""
+
+    points: int = 0
+    moments: int = 0
+    violations: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def trying(self, where: object) -> Iterator[None]:
+        """Whatever fails is a violation."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 -- all that goes wrong is told, at once
+            self.violations.append(f"{where}: {type(error).__name__}: {str(error)[:600]}")
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A run that was killed on entering a call, and what it left."""
+
+    call: Call
+    moment: Moment
+
+
+class Sweep:
+    """A world in which a scenario can be begun again and again."""
+
+    def __init__(self, scenario: Scenario, directory: Path, thread: HeldThread) -> None:
+        self.scenario = scenario
+        self._thread = thread
+        (directory / "world").mkdir()
+        self.world: World = make_world(directory / "world")
+        for step in scenario.before:
+            assert step(self.world) is None
+        self.disk = Disk(directory / "world", directory / "vault")
+        self.begin = self.disk.keep()
+
+    def kills(self, step: Step, tally: Tally) -> list[Interrupted]:
+        """What a step leaves when it is killed at each of its calls, from how things are now; the same once."""
+        found: list[Interrupted] = []
+
+        def watch(call: Call) -> int:
+            tally.points += 1
+            moment = self.disk.keep()
+            if not found or found[-1].moment != moment:
+                found.append(Interrupted(call, moment))
+            return self._refusal(call)
+
+        self._thread.run(lambda: step(self.world), watch)
+        tally.moments += len(found)
+        return found
+
+    def fail(self, number: int, code: int) -> Call | None:
+        """Begin anew, and let the step's call of that number fail; which call it was, None when it makes fewer."""
+        failed: list[Call] = []
+
+        def watch(call: Call) -> int:
+            if call.number == number:
+                failed.append(call)
+                return code
+            return self._refusal(call)
+
+        self.disk.bring_back(self.begin)
+        self._thread.run(lambda: self.scenario.step(self.world), watch)
+        return failed[0] if failed else None
+
+    def check_now(self) -> None:
+        """The promise that holds right after an error: nothing was lost, and a generator could start."""
+        check_items(self.world, saved=self.scenario.saved, settled=False)
+
+    def check_after(self, *, back: bool) -> None:
+        """The promise after the next run; then what was to be achieved, and, if asked for, that all comes back."""
+        first, *more = self.scenario.then
+        error = first(self.world)
+        assert error is None, f"the next run failed: {error}"
+        found = check_items(self.world, saved=self.scenario.saved, settled=True)
+        for step in more:
+            error = step(self.world)
+            assert error is None, f"not to be completed: {error}"
+        if more:
+            found = check_items(self.world, saved=self.scenario.saved, settled=True)
+        check_settled(self.world, found)
+        self.scenario.check_end(self.world, found)
+        if back and self.scenario.saved:
+            bring_all_back(self.world)
+
+    def _refusal(self, call: Call) -> int:
+        return errno.EINVAL if self.scenario.without_exchange and call.name == _EXCHANGE else 0
+
+
+def sweep_kills(sweep: Sweep, tally: Tally) -> list[Interrupted]:
+    """Kill the step at each call; the next run must do."""
+    killed = sweep.kills(sweep.scenario.step, tally)
+    for interrupted in killed:
+        with tally.trying(f"killed at {interrupted.call}"):
+            sweep.disk.bring_back(interrupted.moment)
+            sweep.check_after(back=True)
+    return killed
+
+
+def sweep_recoveries(sweep: Sweep, killed: Iterable[Interrupted], tally: Tally) -> None:
+    """Kill the next run too, at each of its calls; the one after it must do."""
+    for first in killed:
+        sweep.disk.bring_back(first.moment)
+        for second in sweep.kills(sweep.scenario.then[0], tally):
+            with tally.trying(f"killed at {first.call}, then at {second.call}"):
+                sweep.disk.bring_back(second.moment)
+                sweep.check_after(back=False)
+
+
+def sweep_errors(sweep: Sweep, code: int, tally: Tally, wanted: Callable[[Call], bool] = lambda _: True) -> None:
+    """Let each call fail with an error; the run says so, nothing is lost, and the next run must do."""
+    del wanted
+    number = 0
+    while True:
+        number += 1
+        call: Call | None = None
+        with tally.trying(f"{errno.errorcode[code]} at call {number}"):
+            call = sweep.fail(number, code)
+        if call is None:
+            return
+        tally.points += 1
+        with tally.trying(f"{os.strerror(code)} at {call}"):
+            sweep.check_now()
+            sweep.check_after(back=False)
