@@ -81,8 +81,11 @@ class RowReader:
         rows = self._rows
         # A hash of the two: what collides is read as well, and told apart by its bytes.
         mixed = rows.prompt * _ODD ^ np.nan_to_num(rows.timestamp).view(np.int64)
-        _, back, counts = np.unique(mixed, return_inverse=True, return_counts=True)
-        suspects = np.flatnonzero(counts[back.reshape(-1)] > 1)
+        ordered = np.sort(mixed)
+        repeated_values = ordered[1:][ordered[1:] == ordered[:-1]]
+        places = np.searchsorted(repeated_values, mixed)
+        places[places == len(repeated_values)] = 0
+        suspects = np.flatnonzero(repeated_values[places] == mixed) if len(repeated_values) else places[:0]
         seen: Counter[bytes] = Counter()
         repeated: dict[int, int] = {}
         for number, line in zip(suspects.tolist(), read_lines(self._descriptor, rows.offset, suspects), strict=True):
