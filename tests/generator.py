@@ -8,11 +8,13 @@ line: see `Command`.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Generator as PythonGenerator
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vectors: TypeAlias = NDArray[np.float32]
+
+Steps: TypeAlias = PythonGenerator[str, None, None]
 
 META = "meta.jsonl"
 ARRAYS = ("clap_text.npy", "clap_audio.npy", "bge_text.npy")
@@ -70,6 +74,7 @@ def normalise(prompt: str) -> str:
     return " ".join(prompt.lower().split())
 
 
+@functools.cache
 def embed(prompt: str, width: int) -> Vectors:
     """A unit vector that is always the same for a text."""
     seed = int.from_bytes(hashlib.blake2b(normalise(prompt).encode(), digest_size=8).digest())
@@ -98,10 +103,10 @@ class Generator:
             self.rows += [json.loads(line) for line in (self._cache / META).read_bytes().split(b"\n")[:-1]]
         self.vectors = {name: np.load(self._cache / name) for name in ARRAYS if (self._cache / name).exists()}
 
-    def additions(self, item: NewItem) -> Iterator[str]:
+    def additions(self, item: NewItem) -> Steps:
         """Add an item, step by step: each step is done when its name is handed out.
 
-        To close the iterator early is to die: what was begun stays as it is.
+        To close the generator early is to die: what was begun stays as it is.
         """
         with (self._cache / META).open("ab") as meta:
             meta.write(item.line())

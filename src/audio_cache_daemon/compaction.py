@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.errors import ConfigError, DeferredError
-from audio_cache_daemon.eviction.generator import generator_stopped, reload_generator
-from audio_cache_daemon.eviction.memory import save_memory
+from audio_cache_daemon.eviction.generator import generator_reloaded, generator_stopped
 from audio_cache_daemon.location import last_index_change
 from audio_cache_daemon.model import Inventory, ScanNeeds
 from audio_cache_daemon.reporting.audit import AuditLog
 from audio_cache_daemon.request import RunRequest, Target
-from audio_cache_daemon.state import load_memory
 from audio_cache_daemon.units import format_duration
 from audio_cache_daemon.upkeep import Released, compact, generator_of, release_pending
 
@@ -44,17 +42,13 @@ def compact_cache(target: Target, request: RunRequest, log: AuditLog) -> Compact
     if generator.can_stop:
         with generator_stopped(target.settings.location, generator):
             return _compact_stopped(target, request, log)
-    inventory = _observe(target)
-    rows = compact(inventory, request, log)
-    reload_generator(generator)
-    _remember_rows(target, len(inventory.rows) - rows)
-    return Compacted(rows, Released())
+    with generator_reloaded(target.settings.location, generator):
+        return Compacted(compact(_observe(target), target, request, log), Released())
 
 
 def _compact_stopped(target: Target, request: RunRequest, log: AuditLog) -> Compacted:
     inventory = _observe(target)
-    rows = compact(inventory, request, log)
-    _remember_rows(target, len(inventory.rows) - rows)
+    rows = compact(inventory, target, request, log)
     return Compacted(rows, release_pending(inventory, target, request, log, is_stopped=True))
 
 
@@ -69,10 +63,3 @@ def _wait_for_quiet(target: Target, now: float) -> None:
             f"{target.settings.location.path}: the generator added an item {format_duration(max(0.0, now - changed))} "
             f"ago; dropping rows waits for {format_duration(quiesce)} of quiet"
         )
-
-
-def _remember_rows(target: Target, rows: int) -> None:
-    """That the index is shorter is our doing: the next run must not take it for a loss."""
-    memory = load_memory(target.settings.location)
-    if memory is not None:
-        save_memory(target.settings.location, replace(memory, rows=rows))

@@ -47,14 +47,13 @@ def enforce(target: Target, request: RunRequest, log: AuditLog, report: RunRepor
     forget_finished(plan.inventory)
     target = relieve_disk(target, plan.inventory, log)
     is_stopped = target.settings.writer.mode == "stopped"
-    dropped = compact(plan.inventory, request, log) if is_stopped else 0
+    dropped = compact(plan.inventory, target, request, log) if is_stopped else 0
     again = 0 if is_stopped else retire_again(plan.inventory, target, log)
     released = release_pending(plan.inventory, target, request, log, is_stopped=is_stopped)
     messages = (*report.messages, *describe_upkeep(released, dropped, again))
     if dropped:
         # The rows that stay have other numbers now.
         memory = load_memory(location)
-        memory = replace(memory, rows=len(plan.inventory.rows) - dropped) if memory is not None else None
         plan, _ = decide(target, request, observe(target, memory), memory)
     listener.planned(plan)
     report = _act(target, request, log, replace(report, plan=plan, messages=messages), listener)

@@ -225,7 +225,9 @@ def read_array_info(name: str, descriptor: int) -> ArrayInfo:
     identity = identify(os.fstat(descriptor))
     head = os.pread(descriptor, _HEADER_BYTES, 0)
     shape, fortran, dtype, data_offset = _parse_header(head)
-    if dtype.kind != "f" or fortran or len(shape) != 2 or shape[0] < 0 or shape[1] < 1:
+    # To Python, and so to numpy's parser, True is a number.
+    is_table = len(shape) == 2 and all(type(size) is int for size in shape) and shape[0] >= 0 and shape[1] >= 1
+    if dtype.kind != "f" or fortran or not is_table:
         raise ValueError(f"an array of {dtype}, shape {shape}, is not what the generator writes")
     rows, width = shape
     if identity.size != data_offset + rows * width * dtype.itemsize:

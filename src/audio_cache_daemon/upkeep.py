@@ -13,11 +13,12 @@ from audio_cache_daemon.config.settings import WriterSettings
 from audio_cache_daemon.eviction.compact import compact_retired
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.generator import Generator, last_start
-from audio_cache_daemon.eviction.release import release_files
+from audio_cache_daemon.eviction.memory import save_memory
+from audio_cache_daemon.eviction.release import open_in_trash, release_files
 from audio_cache_daemon.eviction.retire import mark_retired, note_verified, zero_rows
 from audio_cache_daemon.eviction.space import free_bytes
 from audio_cache_daemon.eviction.trash import TrashedRun, empty_run, expired_runs, list_trash
-from audio_cache_daemon.location import CLAP_AUDIO_NAME, CacheLocation
+from audio_cache_daemon.location import CLAP_AUDIO_NAME, CacheLocation, last_index_change
 from audio_cache_daemon.manifest import ManifestEntry
 from audio_cache_daemon.model import Inventory, ItemState, OutcomeKind, Plan
 from audio_cache_daemon.reporting.audit import AuditLog
@@ -27,6 +28,7 @@ from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.retention.budget import mark_bytes, short_roots
 from audio_cache_daemon.retention.release import ReleaseRule, why_release
 from audio_cache_daemon.retired import RetiredRun, WriterMark, load_retired
+from audio_cache_daemon.state import load_memory
 from audio_cache_daemon.units import format_size
 
 _NO_MARK = WriterMark(1)
@@ -95,7 +97,7 @@ def release_pending(
     runs, retired = load_retired(target.settings.location), inventory.retired
     if not retired.pending.any() or (index_fault(inventory) is not None and not is_stopped):
         return Released()
-    rule = _release_rule(inventory, target.settings.writer, is_stopped=is_stopped)
+    rule = _release_rule(inventory, target.settings.writer, request.now, is_stopped=is_stopped)
     total, first = Released(), 0
     for run in runs:
         mine = slice(first, first + len(run.entries))
@@ -123,10 +125,12 @@ def _release_run(target: Target, run: RetiredRun, entries: list[ManifestEntry], 
     return Released(files, size, failed)
 
 
-def _release_rule(inventory: Inventory, writer: WriterSettings, *, is_stopped: bool) -> ReleaseRule:
+def _release_rule(inventory: Inventory, writer: WriterSettings, now: float, *, is_stopped: bool) -> ReleaseRule:
     audio = inventory.index.arrays.get(CLAP_AUDIO_NAME)
-    started = last_start(generator_of(writer))
-    return ReleaseRule(writer.release_on, writer.max_wait, is_stopped, started, audio.rows if audio else None)
+    started, rows = last_start(generator_of(writer)), audio.rows if audio is not None else None
+    changed = last_index_change(inventory.location.path)
+    is_quiet = changed is not None and now - changed >= writer.quiesce
+    return ReleaseRule(writer.release_on, writer.max_wait, is_stopped, started, rows, is_quiet)
 
 
 def make_room_in_trash(target: Target, needed: int, now: float, log: AuditLog) -> None:
@@ -168,15 +172,33 @@ def _empty(location: CacheLocation, run: TrashedRun, log: AuditLog) -> None:
     empty_run(location, run.run)
 
 
-def compact(inventory: Inventory, request: RunRequest, log: AuditLog) -> int:
+def compact(inventory: Inventory, target: Target, request: RunRequest, log: AuditLog) -> int:
     """Drop the retired rows, as one rewrite of the index; how many. Only while the generator can't add an item."""
+    location = inventory.location
     rows = int((inventory.rows.state == ItemState.RETIRED).sum())
     if rows:
         check_alignment(inventory)
         log.append("compacted", detail={"rows": rows})
         log.flush()
+        if target.settings.policy.trash.keep > 0:
+            _keep_items_without_files(inventory, request.now)
+        memory = load_memory(location)
+        if memory is not None:
+            # Before: a run that is killed has changed the index too, and the next one must not take that for a loss.
+            save_memory(location, replace(memory, rows=len(inventory.rows) - rows))
         compact_retired(inventory, Execution(request.run, to_trash=False))
     return rows
+
+
+def _keep_items_without_files(inventory: Inventory, now: float) -> None:
+    """Give runs whose items have no file of their own their place in the trash.
+
+    Others get it when their files go. These have none, and without rows nothing would hold what was saved of them.
+    """
+    retired = inventory.retired
+    for number, run in enumerate(load_retired(inventory.location)):
+        if (retired.row[retired.run == number] >= 0).any() and not any(entry.file for entry in run.entries):
+            open_in_trash(inventory.location, run, now)
 
 
 def is_compaction_due(plan: Plan) -> bool:

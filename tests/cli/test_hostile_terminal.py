@@ -39,11 +39,19 @@ class Evil:
         """What a command prints on a terminal."""
         environ = {**os.environ, "TERM": "xterm-256color"}
         command = ["-m", "audio_cache_daemon", "--config", str(self.config), *arguments]
-        child = pexpect.spawn(sys.executable, command, env=environ, dimensions=(50, 200), echo=False)
+        child = pexpect.spawn(
+            sys.executable,
+            command,
+            env=environ,
+            dimensions=(50, 200),
+            echo=False,
+            encoding="utf-8",
+            codec_errors="surrogateescape",
+        )
         child.sendline("n")
         child.expect(pexpect.EOF, timeout=30)
         child.close()
-        return bytes(child.before or b"").decode("utf-8", "surrogateescape")
+        return str(child.before)
 
 
 def assert_harmless(shown: str, *arguments: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from config_files import MINIMAL, Load
 from audio_cache_daemon.config.lint import LintFinding
 from audio_cache_daemon.config.lint_files import lint_files
 from audio_cache_daemon.config.settings import Settings
+from audio_cache_daemon.location import STATE_DIRECTORY
 
 NOBODY = 65534
 SHARED = 54321
@@ -107,6 +110,37 @@ policies: {{standard: {{}}}}
     assert _keys(lint_files(load(text))) == [("warning", "writer.started_file")]
 
 
+@pytest.mark.parametrize("kind", ["a file", "a link"])
+@pytest.mark.parametrize("below", ["", "trash"])
+@pytest.mark.parametrize("place", ["cache", "audio"])
+def test_what_is_in_the_way_of_our_directories_is_an_error(
+    load: Load, cache: Path, place: str, below: str, kind: str
+) -> None:
+    path = cache.parent / place / STATE_DIRECTORY / below
+    path.parent.mkdir(exist_ok=True)
+    path.touch() if kind == "a file" else path.symlink_to(cache)
+    (finding,) = lint_files(_settings(load, cache))
+    assert (finding.level, finding.key) == (
+        "error",
+        f"caches.exhibit.{'path' if place == 'cache' else 'audio_roots[0]'}",
+    )
+    assert f"{path} is in the way" in finding.message
+
+
+def test_a_trash_on_another_file_system_is_an_error(load: Load, cache: Path) -> None:
+    trash = cache.parent / "audio" / STATE_DIRECTORY / "trash"
+    trash.mkdir(parents=True)
+    settings = _settings(load, cache)
+    code = "import pickle, sys; from audio_cache_daemon.config.lint_files import lint_files;"
+    code += "print([finding.message for finding in lint_files(pickle.loads(sys.stdin.buffer.read()))])"
+    mount = f"mount -t tmpfs none {trash}"
+    command = ["unshare", "-rm", "sh", "-ec", f'{mount} && exec "$@"', "sh", sys.executable, "-c", code]
+    done = subprocess.run(command, input=pickle.dumps(settings), capture_output=True, check=False)
+    if done.returncode != 0 and b"mount" in done.stderr:
+        pytest.skip(f"no mounts here: {done.stderr.decode()}")
+    assert f"{trash} is on another file system than" in done.stdout.decode()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # numpy's threads do nothing here
 class TestAsAnotherUser:
@@ -144,6 +178,50 @@ class TestAsAnotherUser:
         others.chmod(0o700)
         findings = _as_stranger(_settings(load, others), [])
         assert _keys(findings)[0] == ("error", "path")
+
+    def test_directories_below_a_root_that_it_cannot_write_are_named(self, load: Load, others: Path) -> None:
+        root = others.parent / "audio"
+        for path in (others, root, *others.iterdir()):
+            path.chmod(path.stat().st_mode | 0o2060)
+        for name, mode in (("closed", 0o700), ("closed/inner", 0o700), ("listed", 0o755), ("sticky", 0o1777)):
+            (root / name).mkdir()
+            (root / name).chmod(mode)
+        findings = _as_stranger(_settings(load, others), [SHARED])
+        assert _keys(findings) == [("warning", "audio_roots[0]")] * 2
+        assert "closed and 1 more can't be written" in findings[0].message
+        assert "sticky keeps other users' files" in findings[1].message
+
+    def test_index_files_that_a_sticky_directory_holds_are_an_error(self, load: Load, others: Path) -> None:
+        for path in (others, others.parent / "audio", *others.iterdir()):
+            path.chmod(path.stat().st_mode | 0o060)
+        others.chmod(0o3775)
+        findings = _as_stranger(_settings(load, others), [SHARED])
+        assert _keys(findings) == [("error", "path")] * 3
+        assert "can't put a new one in its place" in findings[0].message
+
+    @pytest.mark.parametrize("below", ["", "trash"])
+    def test_state_that_somebody_else_made_by_hand_is_an_error(self, load: Load, others: Path, below: str) -> None:
+        root = others.parent / "audio"
+        for path in (others, root, *others.iterdir()):
+            path.chmod(path.stat().st_mode | 0o2060)
+        made = root / STATE_DIRECTORY / below
+        made.mkdir(parents=True)
+        for path in (root / STATE_DIRECTORY, made):
+            os.chown(path, 0, SHARED)
+            path.chmod(0o2770)
+        made.chmod(0o755)
+        findings = _as_stranger(_settings(load, others), [SHARED])
+        assert _keys(findings) == [("error", "audio_roots[0]")]
+        assert f"{made} is user 0's" in findings[0].message
+
+    def test_a_shared_directory_without_setgid_is_a_warning(self, load: Load, others: Path) -> None:
+        for path in (others, others.parent / "audio", *others.iterdir()):
+            os.chown(path, 1234, SHARED)
+            path.chmod(path.stat().st_mode | 0o060)
+        findings = _as_stranger(_settings(load, others), [SHARED])
+        assert _keys(findings) == [("warning", "path"), ("warning", "audio_roots[0]")]
+        assert "chmod g+s" in findings[0].message
+        assert "UMask=0002" in findings[0].message
 
     def test_an_audit_directory_that_it_cannot_make_is_an_error(self, load: Load, others: Path) -> None:
         text = MINIMAL + f"audit: {{dir: {others}/log/audit}}"

@@ -185,6 +185,8 @@ def _path_of_descriptor(process: int, argument: int, below: Path) -> Path | None
 def _read_string(process: int, address: int) -> bytes:
     """The string at an address of a process; a page at a time, for the next one may not be there."""
     found = b""
+    if Path(f"/proc/self/task/{process}").exists():
+        return ctypes.string_at(address)
     with open(f"/proc/{process}/mem", "rb", buffering=0) as memory:  # noqa: PTH123 -- the file has no path to join
         while b"\0" not in found:
             start = address + len(found)

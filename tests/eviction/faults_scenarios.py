@@ -58,7 +58,7 @@ def live(world: World, *, commands: Collection[str] = ()) -> WriterSettings:
     generator, meta = world.generator, world.location.path / META_NAME
     known = {
         "stop": ("rm", "-f", f"{generator}/running"),
-        "start": ("sh", "-c", f"cp {meta} {generator}/loaded; touch {generator}/started {generator}/running"),
+        "start": ("sh", "-c", f"cp {meta} {generator}/loaded && touch {generator}/started {generator}/running"),
         "reload": ("cp", str(meta), f"{generator}/loaded"),
     }
     chosen = {name: command for name, command in known.items() if name in commands}
@@ -118,9 +118,9 @@ def empty(world: World) -> str | None:
 
 
 def check_empty(world: World) -> str | None:
-    """Say what lies in the trash still."""
-    places = (world.location.state_directory, world.location.audio_roots[0] / STATE_DIRECTORY)
-    left = [str(path) for place in places for path in (place / TRASH).glob("*")]
+    """Say what lies in the trash still. (An empty directory beside the sounds is nothing that anybody misses.)"""
+    files = (world.location.audio_roots[0] / STATE_DIRECTORY / TRASH).glob("*/*")
+    left = [str(path) for path in (*(world.location.state_directory / TRASH).glob("*"), *files)]
     return f"still there: {left}" if left else None
 
 

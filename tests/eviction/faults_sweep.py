@@ -16,6 +16,7 @@ from pathlib import Path
 from faults_calls import Call, HeldThread
 from faults_disk import Disk, Moment
 from faults_scenarios import Scenario, Step
+from faults_table import FLUSHES
 from faults_world import World, bring_all_back, check_items, check_settled, make_world
 
 _EXCHANGE = "renameat2"
@@ -27,6 +28,7 @@ class Tally:
 
     points: int = 0
     moments: int = 0
+    tried: int = 0
     violations: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -62,12 +64,15 @@ class Sweep:
     def kills(self, step: Step, tally: Tally) -> list[Interrupted]:
         """What a step leaves when it is killed at each of its calls, from how things are now; the same once."""
         found: list[Interrupted] = []
+        is_same = False
 
         def watch(call: Call) -> int:
+            nonlocal is_same
             tally.points += 1
-            moment = self.disk.keep()
+            moment = found[-1].moment if is_same else self.disk.keep()
             if not found or found[-1].moment != moment:
                 found.append(Interrupted(call, moment))
+            is_same = call.name in FLUSHES
             return self._refusal(call)
 
         self._thread.run(lambda: step(self.world), watch)
@@ -124,9 +129,15 @@ def sweep_kills(sweep: Sweep, tally: Tally) -> list[Interrupted]:
 
 def sweep_recoveries(sweep: Sweep, killed: Iterable[Interrupted], tally: Tally) -> None:
     """Kill the next run too, at each of its calls; the one after it must do."""
+    tried: set[int] = set()
     for first in killed:
         sweep.disk.bring_back(first.moment)
         for second in sweep.kills(sweep.scenario.then[0], tally):
+            digest = second.moment.digest()
+            if digest in tried:
+                continue
+            tried.add(digest)
+            tally.tried += 1
             with tally.trying(f"killed at {first.call}, then at {second.call}"):
                 sweep.disk.bring_back(second.moment)
                 sweep.check_after(back=False)

@@ -12,14 +12,14 @@ import pytest
 from cache_runs import snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from repair_runs import ROWS, TORN, examine, kill_repairs, locate, make_slots, repair
 
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.cache.vectors import check_alignment
-from audio_cache_daemon.cache.verify import examine_index
 from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.lock import cache_lock
-from audio_cache_daemon.eviction.recovery import interrupted_run
+from audio_cache_daemon.eviction.recovery import interrupted_run, recover
 from audio_cache_daemon.eviction.repair import repair_index
 from audio_cache_daemon.findings import Examination, Finding, Mend, RepairChoice, Severity
 from audio_cache_daemon.location import (
@@ -34,9 +34,6 @@ from audio_cache_daemon.model import ScanNeeds
 from builders import NOW, CacheBuilder
 from slots import Slot, index_bytes, read_slots, write_flat, write_slots
 
-ROWS = 8
-TORN = b'{"path": "/srv/audio/x.wav", "pro'
-
 
 @pytest.fixture
 def slots(tmp_path: Path) -> list[Slot]:
@@ -47,30 +44,6 @@ def slots(tmp_path: Path) -> list[Slot]:
 def location(slots: list[Slot], tmp_path: Path) -> CacheLocation:
     assert slots
     return locate(tmp_path)
-
-
-def make_slots(directory: Path) -> list[Slot]:
-    """The slots of a sound cache of items with files."""
-    cache = CacheBuilder(directory)
-    for row in range(ROWS):
-        cache.add(f"prompt {row}", quality=0.2 + row / 50)
-    return read_slots(cache.write())
-
-
-def locate(directory: Path) -> CacheLocation:
-    return CacheLocation("test", directory / "audio" / "audio_cache", (directory / "audio",))
-
-
-def examine(location: CacheLocation, choice: RepairChoice | None = None) -> Examination:
-    return examine_index(scan_cache(location, ScanNeeds()), choice or RepairChoice())
-
-
-def repair(location: CacheLocation, choice: RepairChoice | None = None, run: str = "run-1") -> Path:
-    """Repair a cache that has something to repair; where what was taken out is."""
-    examination = examine(location, choice)
-    assert examination.plan.repairs
-    with cache_lock(location):
-        return repair_index(examination.plan, Execution(run, to_trash=False), NOW)
 
 
 def assert_mended(location: CacheLocation, expected: list[Slot]) -> None:
@@ -256,6 +229,27 @@ def test_a_repair_that_can_not_be_written_changes_nothing(slots: list[Slot], loc
     assert index_bytes(location) == before
 
 
+@pytest.mark.slow
+def test_a_repair_that_was_killed_is_completed_or_undone(tmp_path: Path) -> None:
+    """Wherever it was killed; if it was undone, the next one does it. What it takes out is saved before it is gone."""
+    locations = kill_repairs(tmp_path)
+    assert len(locations) > 20
+    undone = 0
+    for location in locations:
+        with cache_lock(location):
+            recover(location, lambda: None)
+        before = examine(location)
+        if before.plan.repairs:
+            undone += 1
+            repair(location, run="run-2")
+        slots = read_slots(location)
+        assert len(slots) == ROWS - 1
+        assert_mended(location, slots)
+        (saved, *_) = [path for path in location.state_directory.glob("repairs/*") if (path / "lines.jsonl").exists()]
+        assert (saved / "lines.jsonl").read_bytes().endswith(b"}\n" + TORN)
+    assert 0 < undone < len(locations) - 1
+
+
 def test_large_arrays_are_mended_block_by_block(tmp_path: Path) -> None:
     """The row in question lies in a later block."""
     cache = CacheBuilder(tmp_path)
@@ -326,10 +320,9 @@ def test_no_repair_ever_loses_a_whole_item(faults: list[tuple[str, int]], unmatc
             return
         saved = repair(location, choice)
         cores = [slot.core for slot in read_slots(location)]
+        whole = list(dict.fromkeys(slot.core for slot in planted if slot.is_whole))
         # Of rows repeated to the letter one is enough.
-        assert cores == list(dict.fromkeys(cores))
-        assert not {slot.core for slot in planted if slot.is_whole} - set(cores)
-        assert cores == [core for core in dict.fromkeys(slot.core for slot in planted) if core in set(cores)]
+        assert [core for core in cores if core in whole] == whole
         assert examine(location, choice).plan.repairs == ()
         assert not mendable(examine(location, choice))
         assert audio_files(location) == files

@@ -17,6 +17,8 @@ COMMAND_SECONDS = 90.0
 
 _ASK_SECONDS = 10.0
 _STOPPED_NAME = "generator-stopped"
+_OUTDATED_NAME = "generator-outdated"
+_DONE = {"start": "started", "reload": "reloaded"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +79,46 @@ def generator_stopped(location: CacheLocation, generator: Generator) -> Iterator
         start_again(location, generator)
 
 
+@contextmanager
+def generator_reloaded(location: CacheLocation, generator: Generator) -> Iterator[None]:
+    """Let the generator load the index at the end, whatever happens; after a crash of ours the next run does.
+
+    It has the rows of before in memory until then. MaintenanceError when it can't be told.
+    """
+    write_durably(
+        make_state_directory(location.path) / _OUTDATED_NAME,
+        b"the index was changed by audio-cache-daemon; the next run lets the generator load it\n",
+    )
+    try:
+        yield
+    finally:
+        start_again(location, generator)
+
+
 def start_again(location: CacheLocation, generator: Generator) -> bool:
-    """Start the generator if we stopped it and didn't start it since; whether that was so."""
-    note = location.state_directory / _STOPPED_NAME
+    """Start the generator if we stopped it and didn't start it since; whether that was so.
+
+    And let it load the index, if we changed that and didn't tell it since.
+    """
+    stopped = _make_up_for(location, _STOPPED_NAME, "start", generator.start)
+    _make_up_for(location, _OUTDATED_NAME, "reload", generator.reload)
+    return stopped
+
+
+def _make_up_for(location: CacheLocation, name: str, which: str, command: Sequence[str]) -> bool:
+    """Run a command that a note says is still to be run; whether there was one."""
+    note = location.state_directory / name
     if not note.exists():
         return False
-    if not generator.start:
-        raise MaintenanceError(f"{note} says that the generator was stopped, and writer.start is no longer configured")
-    _run(generator.start, "started")
+    if not command:
+        raise MaintenanceError(
+            f"{note} says that the generator is still to be {_DONE[which]}, and writer.{which} is no longer "
+            "configured; do it by hand and remove that file"
+        )
+    _run(command, _DONE[which])
     note.unlink()
     sync_directory(note.parent)
     return True
-
-
-def reload_generator(generator: Generator) -> None:
-    """Let the generator load the index again; MaintenanceError when the command fails."""
-    _run(generator.reload, "reloaded")
 
 
 def _run(command: Sequence[str], done: str) -> None:

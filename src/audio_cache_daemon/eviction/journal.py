@@ -22,6 +22,7 @@ from audio_cache_daemon.eviction.directories import write_durably
 from audio_cache_daemon.formats import identify
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
 from audio_cache_daemon.model import FileIdentity, Ints
+from audio_cache_daemon.own_files import decode_own, is_plain_name
 
 REWRITE = "rewrite"
 """Our directory, in the cache's state directory, for a run that isn't through."""
@@ -30,9 +31,10 @@ SAVED = "saved"
 """Manifest, rows and vectors of a run, in the directory of its rewrite until the index was exchanged."""
 
 EXCHANGE_ORDER = (*reversed(ARRAY_NAMES), META_NAME)
-"""Against the writer's. So at most one array can be loaded before its exchange and saved after it, per exchange."""
+"""Against the writer's. So of one addition at most one array is loaded before its exchange and saved after it."""
 
 _JOURNAL = "journal.json"
+_PIECE_BYTES = 3 * 8
 
 
 class Source(IntEnum):
@@ -62,6 +64,13 @@ class FileExchange(msgspec.Struct, frozen=True):
     pieces: bytes = b""
     merged: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.name not in EXCHANGE_ORDER:
+            raise ValueError(f"{self.name!r} is no file of an index")
+        runs = self.runs() if len(self.pieces) % _PIECE_BYTES == 0 else None
+        if min(self.old_rows, self.new_rows) < 0 or runs is None or (runs < 0).any() or (runs[:, 1] > runs[:, 2]).any():
+            raise ValueError(f"rows of {self.name} that can't be")
+
     def runs(self) -> Ints:
         """The pieces as an array of triples."""
         return np.frombuffer(self.pieces, np.int64).reshape(-1, 3)
@@ -78,6 +87,13 @@ class Journal(msgspec.Struct, frozen=True):
     to_trash: bool
     roots: tuple[bytes, ...]
     files: tuple[FileExchange, ...]
+
+    def __post_init__(self) -> None:
+        names = [file.name for file in self.files]
+        if not is_plain_name(self.run):
+            raise ValueError(f"{self.run!r} is no name of a run")
+        if names and (META_NAME not in names or len(set(names)) < len(names)):
+            raise ValueError("not one of each file of an index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +159,10 @@ def _iter_generations(location: CacheLocation) -> Iterator[Generation]:
 def _read(directory: Path) -> Journal | None:
     path = directory / _JOURNAL
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Journal)
+        return decode_own(path.read_bytes(), Journal)
     except FileNotFoundError:
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise InconsistentIndexError(
             f"{path} can't be read: {error}; look at its directory before anything is changed"
         ) from None

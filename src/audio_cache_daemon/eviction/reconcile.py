@@ -16,7 +16,7 @@ would replace can be read whole; one that has is completed. There is never a way
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 import msgspec
@@ -55,6 +55,7 @@ from audio_cache_daemon.eviction.rewrite import (
 from audio_cache_daemon.location import BGE_TEXT_NAME, CLAP_TEXT_NAME, CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME
 from audio_cache_daemon.model import FileIdentity
+from audio_cache_daemon.own_files import decode_own
 
 _STEPS = 10
 """How often the files are looked at, or merged, before it is left to a later run."""
@@ -129,9 +130,9 @@ class _Seen:
     def __init__(self, location: CacheLocation) -> None:
         self._path = rewrite_directory(location) / _LOOK_NAME
         self._before = self._load()
-        self._last: Mapping[str, FileIdentity] | None = None
+        self._last: frozenset[FileIdentity] | None = None
 
-    def note(self, identities: Mapping[str, FileIdentity]) -> tuple[bool, bool]:
+    def note(self, identities: frozenset[FileIdentity]) -> tuple[bool, bool]:
         """Take a look down; whether an earlier run's last one, and this run's, found the same."""
         same = identities == self._before, identities == self._last
         self._last = identities
@@ -142,9 +143,9 @@ class _Seen:
         if self._last is not None:
             write_durably(self._path, msgspec.json.encode(self._last))
 
-    def _load(self) -> dict[str, FileIdentity] | None:
+    def _load(self) -> frozenset[FileIdentity] | None:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, FileIdentity])
+            return msgspec.json.decode(self._path.read_bytes(), type=frozenset[FileIdentity])
         except (OSError, ValueError):
             return None
 
@@ -152,9 +153,9 @@ class _Seen:
 def _go_on(location: CacheLocation, seen: _Seen) -> _Step:
     """Look once, and do what follows from it."""
     generations = read_generations(location)
-    last = generations[-1]
-    if not last.journal.files:
+    if not generations or not generations[-1].journal.files:
         return _Step.HELD
+    last = generations[-1]
     for file in last.journal.files:
         settle(last.directory / file.name)
     pending = last.pending()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audio_cache_daemon.errors import InconsistentIndexError
-from audio_cache_daemon.eviction.journal import FileExchange, Generation, is_same
+from audio_cache_daemon.eviction.journal import FileExchange, Generation, identity_of, is_same
 from audio_cache_daemon.formats import identify, read_array_info
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import ArrayInfo, FileIdentity
@@ -70,12 +70,15 @@ class FileLook:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was found of all files. `identities` tell whether a later look finds the same; `arrays` go by name."""
+    """What was found of all files. `arrays` go by name. `identities` tell whether a later look finds the same files.
+
+    Under whichever names: what we exchange doesn't change them.
+    """
 
     generation: Generation
     meta: FileLook
     arrays: dict[str, FileLook]
-    identities: dict[str, FileIdentity]
+    identities: frozenset[FileIdentity]
 
     def lines(self) -> tuple[Stretch, ...]:
         """The bytes of the lines that were appended since the exchange was prepared, in the order of their writing.
@@ -104,23 +107,19 @@ class Look:
 
 def take_look(location: CacheLocation, generations: Sequence[Generation]) -> Look:
     """Look at all files of exchanges; InconsistentIndexError when they are others than what was exchanged."""
-    identities: dict[str, FileIdentity] = {}
+    identities: set[FileIdentity] = set()
     files = {
         file.name: _look_at(location.path / file.name, file, generations, identities)
         for file in generations[-1].journal.files
     }
-    return Look(generations[-1], files.pop(META_NAME), files, identities)
+    return Look(generations[-1], files.pop(META_NAME), files, frozenset(identities))
 
 
-def look_again(location: CacheLocation, generations: Sequence[Generation]) -> dict[str, FileIdentity]:
+def look_again(location: CacheLocation, generations: Sequence[Generation]) -> frozenset[FileIdentity]:
     """Only what tells that nothing changed: the identities of all files that a look is at."""
     places = [location.path, *(generation.directory for generation in generations)]
-    found = {}
-    for file in generations[-1].journal.files:
-        for path in (place / file.name for place in places):
-            if path.exists():
-                found[str(path)] = _without_device(identify(path.lstat()))
-    return found
+    found = (identity_of(place / file.name) for file in generations[-1].journal.files for place in places)
+    return frozenset(_without_device(identity) for identity in found if identity is not None)
 
 
 def _without_device(identity: FileIdentity) -> FileIdentity:
@@ -129,7 +128,7 @@ def _without_device(identity: FileIdentity) -> FileIdentity:
 
 
 def _look_at(
-    path: Path, file: FileExchange, generations: Sequence[Generation], identities: dict[str, FileIdentity]
+    path: Path, file: FileExchange, generations: Sequence[Generation], identities: set[FileIdentity]
 ) -> FileLook:
     saved, copies, is_lost = [], [], False
     for known, generation in zip((*file.merged, None), generations, strict=True):
@@ -140,7 +139,7 @@ def _look_at(
             # Only one that is kept for good, after all held.
             continue
         units, identity, _ = found
-        identities[str(copy)] = _without_device(identity)
+        identities.add(_without_device(identity))
         before = _units_before(file, units, identity) if known is None else known
         if units == TORN:
             is_lost = is_lost or before != TORN
@@ -152,7 +151,7 @@ def _look_at(
     if found is None or found[1].inode != file.new.inode:
         raise undecidable(generations, f"{path} is not the file that was put there")
     units, identity, info = found
-    identities[str(path)] = _without_device(identity)
+    identities.add(_without_device(identity))
     if path.name == META_NAME and units < file.new.size:
         raise undecidable(generations, f"{path} became shorter")
     return FileLook(file, path, identity, info, tuple(saved), is_lost, tuple(copies))

@@ -3,8 +3,8 @@
 An addition loads each array whole, and saves it whole. What it loaded before the exchange and saves afterwards has
 the old rows in front, on the new file. That is told by content, at the row at which old and new first differ. Where
 all that was dropped stood at the end, rows behind could be either's; what decides then is the order of writing
-(the exchange goes against the generator's, so that at most one array is straddled by an addition), the count of
-lines, and the score, which is the product of a row's two CLAP vectors.
+(the exchange goes against the generator's, so that an addition straddles the exchange of one array at most), the count
+of lines, and the score, which is the product of a row's two CLAP vectors.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def _is_in_order(look: Look, readings: dict[str, Reading]) -> bool:
     line is on the old file too, which was exchanged last.
     """
     straddled = [name for name, reading in readings.items() if reading.has_old_in_front and _was_whole(look, name)]
-    if len(straddled) > 1 or (straddled and not look.meta.saved):
+    if straddled and not look.meta.saved:
         return False
     for name in straddled:
         own = look.arrays[name].saved_count

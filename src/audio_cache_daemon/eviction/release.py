@@ -26,12 +26,15 @@ def release_files(
     Harmless to repeat; OSError as it comes.
     """
     if to_trash:
-        _open_in_trash(location, run, now)
+        open_in_trash(location, run, now)
     yield from take_entries_away(location, Execution(run.run, to_trash), run.note.roots, entries)
 
 
-def _open_in_trash(location: CacheLocation, run: RetiredRun, now: float) -> None:
-    """Give a run its place in the trash, from now on; what it wrote down is the same there and here."""
+def open_in_trash(location: CacheLocation, run: RetiredRun, now: float) -> None:
+    """Give a run its place in the trash, from now on; what it wrote down is the same there and here.
+
+    Harmless to repeat; OSError as it comes.
+    """
     target = make_state_directory(location.path, TRASH) / run.run
     if target.exists():
         return

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+from pathlib import Path
 from typing import BinaryIO
 
+from audio_cache_daemon.eviction.directories import sync_directory
 from audio_cache_daemon.model import FileIdentity, OutcomeKind
+from audio_cache_daemon.retired import UNFINISHED
 
 _BLOCK_BYTES = 2**20
 
@@ -53,6 +57,20 @@ def remove_for_good(directory: int, name: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def remove_run(directory: Path) -> None:
+    """Remove what was written down of a run: the directory with its manifest. OSError when the system refuses.
+
+    After a crash it is there whole, or under a name that counts for nothing: half of it can't be read, and half of what
+    says which items are retired would stop every run.
+    """
+    unfinished = directory.with_name(directory.name + UNFINISHED)
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    directory.rename(unfinished)
+    sync_directory(directory.parent)
+    shutil.rmtree(unfinished)
 
 
 def check_writable(directory: int) -> bool:

@@ -16,13 +16,12 @@ from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
 from audio_cache_daemon.eviction.changes import Copied, FileChange, Kept, Part, Zeros
 from audio_cache_daemon.eviction.directories import create_file, make_state_directory, sync_directory, write_durably
 from audio_cache_daemon.eviction.execution import Execution
-from audio_cache_daemon.eviction.journal import REWRITE, SAVED, Journal
+from audio_cache_daemon.eviction.journal import read_journal
 from audio_cache_daemon.eviction.ranges import copy_ranges, kept_ranges, write_all
-from audio_cache_daemon.eviction.rewrite import abandon_rewrite, exchange_index, finish_rewrite, prepare_changes
+from audio_cache_daemon.eviction.reconcile import rewrite_index
 from audio_cache_daemon.findings import RepairPlan
 from audio_cache_daemon.formats import array_header, identify, row_offsets
 from audio_cache_daemon.location import META_NAME
-from audio_cache_daemon.manifest import MANIFEST_NAME
 from audio_cache_daemon.model import Ints
 from audio_cache_daemon.paths import open_regular
 
@@ -48,43 +47,33 @@ class RepairNote(msgspec.Struct, frozen=True):
 
 
 def repair_index(plan: RepairPlan, execution: Execution, now: float) -> Path:
-    """Carry a repair out; the directory that what was taken out is in. The generator must be stopped.
+    """Carry a repair out; the directory that what was taken out is in. Under the lock, recovered, generator stopped.
 
     InconsistentIndexError when the index changed since it was examined, MaintenanceError when it can't be written:
-    nothing was changed.
+    nothing was changed. DeferredError when the generator wrote to it meanwhile: the next run goes on.
     """
     location = plan.inventory.location
     directory = make_state_directory(location.path, REPAIRS, execution.run)
-    finish_rewrite(location)
     try:
         _save_removed(plan, directory, RepairNote(1, execution.run, now, *_numbers(plan)))
-        journal = _prepare(plan, directory, execution)
+        # What is to be away is away before: that harms nobody if it goes no further.
+        for name in plan.removed:
+            (location.path / name).rename(directory / name)
+        sync_directory(directory)
+        sync_directory(location.path)
+        rewrite_index(location, list(_changes(plan, directory)), execution)
     except BaseException as error:
-        with suppress(OSError):
-            abandon_rewrite(location)
-            _bring_back(plan, directory)
-            shutil.rmtree(directory)
+        if read_journal(location) is None:
+            with suppress(OSError):
+                _bring_back(plan, directory)
+                shutil.rmtree(directory)
         if isinstance(error, OSError):
             raise MaintenanceError(
                 f"{error.filename or location.path}: {error.strerror}; nothing was changed: make room or mend the "
                 "permissions"
             ) from None
         raise
-    exchange_index(location, journal)
-    finish_rewrite(location)
     return directory
-
-
-def _prepare(plan: RepairPlan, directory: Path, execution: Execution) -> Journal:
-    """Make the new files; what is to be away is away before, which harms nobody if it goes no further."""
-    location = plan.inventory.location
-    for name in plan.removed:
-        (location.path / name).rename(directory / name)
-    sync_directory(directory)
-    sync_directory(location.path)
-    # Recovery reads a manifest of files that go with a rewrite; with this one none does.
-    create_file(make_state_directory(location.path, REWRITE, SAVED) / MANIFEST_NAME).close()
-    return prepare_changes(location, list(_changes(plan, directory)), execution)
 
 
 def _bring_back(plan: RepairPlan, directory: Path) -> None:

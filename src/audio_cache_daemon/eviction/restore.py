@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from audio_cache_daemon.eviction.directories import (
 from audio_cache_daemon.eviction.exchange import rename_to_free_name
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.reconcile import rewrite_index
-from audio_cache_daemon.eviction.removal import look_again
+from audio_cache_daemon.eviction.removal import look_again, remove_run
 from audio_cache_daemon.eviction.retire import bring_back, find_rows, note_brought_back
 from audio_cache_daemon.eviction.trash import find_run
 from audio_cache_daemon.formats import decode_row, iter_blocks
@@ -137,10 +136,11 @@ def restore_items(
     and says so. MaintenanceError when the index can't be written: then the next run decides by what is on the disk.
     """
     retired = find_rows(inventory, saved.run)
-    present = _digests(inventory.location.path / META_NAME) if not is_live else set()
-    addable = [item for item in items if not item.line or item.entry.id in retired or not is_live]
+    # A row that isn't retired and is there came back before: that was interrupted before it was noted here.
+    present = _digests(inventory.location.path / META_NAME)
+    addable = [item for item in items if not is_live or not item.line or _digest(item.line) in present]
     try:
-        results = list(_move_files_back(inventory.location, saved, addable))
+        results = _with_their_files(_move_files_back(inventory.location, saved, addable))
         results += [Restored(item, _NOT_UNDER_A_GENERATOR) for item in items if item not in addable]
         back = [result.item for result in results if result.problem is None]
         _bring_rows_back(inventory, saved, back, retired)
@@ -153,6 +153,13 @@ def restore_items(
         reason = f"{error.filename or saved.directory}: {error.strerror}"
         raise MaintenanceError(f"{reason}; no row was restored") from None
     return results
+
+
+def _with_their_files(results: Iterable[Restored]) -> list[Restored]:
+    """An item that shares the file of one that can't come back can't either: its row would name no file."""
+    found = list(results)
+    problems = {result.item.path: result.problem for result in found if result.problem is not None}
+    return [replace(result, problem=result.problem or problems.get(result.item.path)) for result in found]
 
 
 def _bring_rows_back(
@@ -226,7 +233,7 @@ def _digest(line: bytes) -> bytes:
 def _note_restored(saved: SavedRun, ids: Sequence[str]) -> None:
     restored = saved.restored.union(ids)
     if all(item.entry.id in restored for item in saved.items):
-        shutil.rmtree(saved.directory)
+        remove_run(saved.directory)
     else:
         write_durably(saved.directory / _RESTORED, encode_own(sorted(restored)))
 

@@ -21,12 +21,13 @@ from audio_cache_daemon.eviction.directories import make_state_directory, sync_d
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.manifest import save_note, save_rows
 from audio_cache_daemon.eviction.overwrite import overwrite_rows
+from audio_cache_daemon.eviction.removal import remove_run
 from audio_cache_daemon.eviction.second_look import write_manifest
 from audio_cache_daemon.formats import read_array_info, read_lines, row_offsets
 from audio_cache_daemon.location import CLAP_AUDIO_NAME, CacheLocation
-from audio_cache_daemon.manifest import MANIFEST_NAME, ManifestEntry, RunNote, read_manifest
+from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, ManifestEntry, RunNote, read_manifest
 from audio_cache_daemon.model import Bools, FileIdentity, Ints, Inventory, Outcome, OutcomeKind, Plan
-from audio_cache_daemon.own_files import encode_own
+from audio_cache_daemon.own_files import encode_own, own_subdirectories
 from audio_cache_daemon.paths import open_regular
 from audio_cache_daemon.retired import (
     MARK_NAME,
@@ -133,18 +134,18 @@ def note_brought_back(directory: Path, ids: Collection[str]) -> None:
 
 
 def forget_finished(inventory: Inventory) -> None:
-    """Let go of the runs of which no row is in the index any more, and no file in its place; and of unfinished ones."""
-    parent = inventory.location.state_directory / RETIRED
-    if not parent.is_dir():
-        return
-    retired = inventory.retired
+    """Let go of the runs of which no row is in the index any more, and no file in its place.
+
+    And of what an interruption left unfinished, of these and of those in the trash.
+    """
+    state, retired = inventory.location.state_directory, inventory.retired
     left = set(retired.run[(retired.row >= 0) | retired.pending].tolist())
     for number, run in enumerate(retired.runs):
         if number not in left:
-            shutil.rmtree(parent / run)
-    for path in parent.glob(f"*{UNFINISHED}"):
-        if path.is_dir():
-            shutil.rmtree(path)
+            remove_run(state / RETIRED / run)
+    for directory in (*own_subdirectories(state, RETIRED), *own_subdirectories(state, TRASH)):
+        if directory.name.endswith(UNFINISHED):
+            shutil.rmtree(directory)
 
 
 def _write_down(plan: Plan, execution: Execution, directory: Path) -> Generator[Outcome, None, Bools]:

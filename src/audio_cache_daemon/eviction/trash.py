@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from pathlib import Path
 
 from audio_cache_daemon.errors import ConfigError, MaintenanceError
 from audio_cache_daemon.eviction.directories import open_state_directory
-from audio_cache_daemon.eviction.removal import remove_for_good
+from audio_cache_daemon.eviction.removal import remove_for_good, remove_run
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, RunNote, read_manifest, read_note
 from audio_cache_daemon.own_files import own_subdirectories
-from audio_cache_daemon.retired import RETIRED, load_retired
+from audio_cache_daemon.retired import RETIRED, UNFINISHED, load_retired
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,8 @@ def empty_run(location: CacheLocation, run: str) -> tuple[str, ...]:
             elif names:
                 place = os.fsdecode(named)
                 left.append(f"{len(names)} files of run {run} stay: {place} is no longer an audio root of the cache")
-        # The manifest goes last: as long as it is there, emptying can be taken up again.
-        shutil.rmtree(directory)
+        # What was written down goes last: as long as it is there, emptying can be taken up again.
+        remove_run(directory)
     except OSError as error:
         raise MaintenanceError(f"{directory} can't be emptied: {error}") from None
     return tuple(left)
@@ -101,7 +100,9 @@ def expired_runs(location: CacheLocation, keep: float, max_size: int | None, now
 
 
 def _directories(location: CacheLocation) -> list[Path]:
-    return own_subdirectories(location.state_directory, TRASH)
+    """Of the runs; one that isn't whole, or no more, is none."""
+    found = own_subdirectories(location.state_directory, TRASH)
+    return [directory for directory in found if not directory.name.endswith(UNFINISHED)]
 
 
 def _read_runs(location: CacheLocation) -> Iterator[TrashedRun]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import generator
-from generator import Kind, StartError
+import live_generator
+from live_generator import Kind, StartError
 
 
 class GeneratorProcess:
@@ -25,11 +25,11 @@ class GeneratorProcess:
     def __init__(
         self, cache: Path, output: Path, *, bge: bool = True, grows: bool = True, started_file: Path | None = None
     ) -> None:
-        command = [sys.executable, generator.__file__, str(cache), str(output)]
+        command = [sys.executable, live_generator.__file__, str(cache), str(output)]
         command += [] if bge else ["--no-bge"]
         command += [] if grows else ["--sound-list"]
         command += ["--started-file", str(started_file)] if started_file is not None else []
-        paths = os.pathsep.join(filter(None, (str(Path(generator.__file__).parent), os.environ.get("PYTHONPATH"))))
+        paths = os.pathsep.join(filter(None, (str(Path(live_generator.__file__).parent), os.environ.get("PYTHONPATH"))))
         environment = {**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
