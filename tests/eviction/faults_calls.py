@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self, TypeAlias, TypeVar
 
 import pytest
 from faults_table import CALLS, OPENAT, Shape
@@ -44,6 +44,9 @@ class Call(NamedTuple):
     path: Path
 
 
+Watch: TypeAlias = Callable[[Call], int | None]
+
+
 class HeldThread:
     """A thread for actions on a directory, held at each call that changes something below it. A context manager."""
 
@@ -54,6 +57,8 @@ class HeldThread:
         self._bell, self._waiting = socket.socketpair()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._listener = -1
+        self._count = 0
+        self._watch: Watch | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -73,8 +78,11 @@ class HeldThread:
         os.close(self._listener)
         self._close()
 
-    def run(self, action: Callable[[], T], watch: Callable[[Call], int]) -> T:
-        """What the action returns or raises; `watch` is told of each call, and answers 0 or the error to fail with."""
+    def run(self, action: Callable[[], T], watch: Watch) -> T:
+        """What the action returns or raises; `watch` is told of each call.
+
+        It answers with the error that the call is to fail with, or 0; or with None: it needn't be told of any more.
+        """
         done: list[T | BaseException] = []
 
         def job() -> None:
@@ -91,30 +99,39 @@ class HeldThread:
             raise result
         return result
 
-    def _attend(self, watch: Callable[[Call], int]) -> None:
+    def _attend(self, watch: Watch) -> None:
         poll = select.poll()
         poll.register(self._listener, select.POLLIN)
         poll.register(self._waiting, select.POLLIN)
-        number = 0
+        self._count, self._watch = 0, watch
         while True:
             ready = {descriptor for descriptor, _ in poll.poll()}
             if self._listener in ready:
-                number += self._answer(number + 1, watch)
+                self._answer()
             elif self._waiting.fileno() in ready:
                 self._waiting.recv(1)
                 return
 
-    def _answer(self, number: int, watch: Callable[[Call], int]) -> bool:
-        """Answer a call that is held; whether it is one on the directory."""
+    def _answer(self) -> None:
+        """Answer a call that is held, after asking about it if it is one on the directory."""
         notice = bytearray(_HELD.size)
         fcntl.ioctl(self._listener, _RECEIVE, notice)
         held, process, _, call, _, _, *arguments = _HELD.unpack(notice)
+        code = self._ask(process, call, arguments)
+        fcntl.ioctl(self._listener, _SEND, _ANSWER.pack(held, 0, -code, 0 if code else _GO_ON))
+
+    def _ask(self, process: int, call: int, arguments: list[int]) -> int:
+        if self._watch is None:
+            return 0
         name, shape = _BY_NUMBER[call]
         path = _path_of(process, shape, arguments)
-        ours = path is not None and path.is_relative_to(self._directory)
-        code = watch(Call(number, name, path)) if ours and path is not None else 0
-        fcntl.ioctl(self._listener, _SEND, _ANSWER.pack(held, 0, -code, 0 if code else _GO_ON))
-        return ours
+        if path is None or not path.is_relative_to(self._directory):
+            return 0
+        self._count += 1
+        code = self._watch(Call(self._count, name, path))
+        if code is None:
+            self._watch = None
+        return code or 0
 
     def _work(self) -> None:
         self._ready.put(_listen_to_this_thread())

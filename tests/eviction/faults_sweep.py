@@ -7,8 +7,7 @@ brought back: one run gives all points. An error is given to the run itself.
 from __future__ import annotations
 
 import errno
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 from faults_calls import Call, HeldThread
 from faults_disk import Disk, Moment
 from faults_scenarios import Scenario, Step
-from faults_table import FLUSHES
+from faults_table import FLUSHES, TAKES_ROOM
 from faults_world import World, bring_all_back, check_items, check_settled, make_world
 
 _EXCHANGE = "renameat2"
@@ -24,11 +23,10 @@ _EXCHANGE = "renameat2"
 
 @dataclass
 class Tally:
-    """How many points were tried, at how many of them the disk held something new, and what went wrong."""
+    """How many calls were interrupted, how many different things the disk held then, and what went wrong."""
 
     points: int = 0
     moments: int = 0
-    tried: int = 0
     violations: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -76,40 +74,54 @@ class Sweep:
             return self._refusal(call)
 
         self._thread.run(lambda: step(self.world), watch)
-        tally.moments += len(found)
         return found
 
-    def fail(self, number: int, code: int) -> Call | None:
-        """Begin anew, and let the step's call of that number fail; which call it was, None when it makes fewer."""
-        failed: list[Call] = []
+    def calls(self) -> list[Call]:
+        """The calls of the step, begun anew and not disturbed."""
+        found: list[Call] = []
 
         def watch(call: Call) -> int:
-            if call.number == number:
-                failed.append(call)
-                return code
+            found.append(call)
             return self._refusal(call)
 
         self.disk.bring_back(self.begin)
         self._thread.run(lambda: self.scenario.step(self.world), watch)
-        return failed[0] if failed else None
+        return found
+
+    def fail(self, number: int, code: int) -> tuple[Call | None, str | None]:
+        """Begin anew, and let the step's call of that number fail: which call that was, and what the step said.
+
+        None for the call when the step makes fewer.
+        """
+        failed: list[Call] = []
+
+        def watch(call: Call) -> int | None:
+            if call.number == number:
+                failed.append(call)
+                return code
+            told_enough = call.number > number and not self.scenario.without_exchange
+            return None if told_enough else self._refusal(call)
+
+        self.disk.bring_back(self.begin)
+        said = self._thread.run(lambda: self.scenario.step(self.world), watch)
+        return (failed[0] if failed else None), said
 
     def check_now(self) -> None:
         """The promise that holds right after an error: nothing was lost, and a generator could start."""
-        check_items(self.world, saved=self.scenario.saved, settled=False)
+        if not self.scenario.begins_broken:
+            check_items(self.world, saved=self.scenario.saved, settled=False)
 
-    def check_after(self, *, back: bool) -> None:
-        """The promise after the next run; then what was to be achieved, and, if asked for, that all comes back."""
-        first, *more = self.scenario.then
-        error = first(self.world)
-        assert error is None, f"the next run failed: {error}"
-        found = check_items(self.world, saved=self.scenario.saved, settled=True)
-        for step in more:
+    def check_after(self, *, back: bool, said: str | None = None) -> None:
+        """The promise after the next run; then what was to be achieved, and, if asked for, that all comes back.
+
+        `said` is what the step said that was disturbed.
+        """
+        for place, step in enumerate(self.scenario.then):
             error = step(self.world)
-            assert error is None, f"not to be completed: {error}"
-        if more:
+            assert error is None, f"step {place} afterwards failed: {error}"
             found = check_items(self.world, saved=self.scenario.saved, settled=True)
         check_settled(self.world, found)
-        self.scenario.check_end(self.world, found)
+        self.scenario.check_end(self.world, found, said)
         if back and self.scenario.saved:
             bring_all_back(self.world)
 
@@ -121,6 +133,7 @@ def sweep_kills(sweep: Sweep, tally: Tally) -> list[Interrupted]:
     """Kill the step at each call; the next run must do."""
     killed = sweep.kills(sweep.scenario.step, tally)
     for interrupted in killed:
+        tally.moments += 1
         with tally.trying(f"killed at {interrupted.call}"):
             sweep.disk.bring_back(interrupted.moment)
             sweep.check_after(back=True)
@@ -130,31 +143,41 @@ def sweep_kills(sweep: Sweep, tally: Tally) -> list[Interrupted]:
 def sweep_recoveries(sweep: Sweep, killed: Iterable[Interrupted], tally: Tally) -> None:
     """Kill the next run too, at each of its calls; the one after it must do."""
     tried: set[int] = set()
+    recovered: set[int] = set()
     for first in killed:
+        digest = first.moment.digest()
+        if digest in recovered:
+            continue
+        recovered.add(digest)
         sweep.disk.bring_back(first.moment)
         for second in sweep.kills(sweep.scenario.then[0], tally):
             digest = second.moment.digest()
             if digest in tried:
                 continue
             tried.add(digest)
-            tally.tried += 1
+            tally.moments += 1
             with tally.trying(f"killed at {first.call}, then at {second.call}"):
                 sweep.disk.bring_back(second.moment)
                 sweep.check_after(back=False)
 
 
-def sweep_errors(sweep: Sweep, code: int, tally: Tally, wanted: Callable[[Call], bool] = lambda _: True) -> None:
-    """Let each call fail with an error; the run says so, nothing is lost, and the next run must do."""
-    del wanted
-    number = 0
-    while True:
-        number += 1
-        call: Call | None = None
-        with tally.trying(f"{errno.errorcode[code]} at call {number}"):
-            call = sweep.fail(number, code)
-        if call is None:
-            return
-        tally.points += 1
-        with tally.trying(f"{os.strerror(code)} at {call}"):
-            sweep.check_now()
-            sweep.check_after(back=False)
+def sweep_errors(sweep: Sweep, errors: Callable[[Call], Collection[int]], tally: Tally) -> None:
+    """Let each call fail with each of its errors; the run says so, nothing is lost, and the next run must do."""
+    for call in sweep.calls():
+        for code in errors(call):
+            tally.points += 1
+            with tally.trying(f"{errno.errorcode[code]} at {call}"):
+                failed, said = sweep.fail(call.number, code)
+                assert failed is not None, "there was no such call"
+                sweep.check_now()
+                sweep.check_after(back=False, said=said)
+
+
+def one_error(call: Call) -> Collection[int]:
+    """The error that is the likelier: the disk is full, or it is broken."""
+    return (errno.ENOSPC if call.name in TAKES_ROOM else errno.EIO,)
+
+
+def both_errors(call: Call) -> Collection[int]:
+    del call
+    return (errno.ENOSPC, errno.EIO)

@@ -80,3 +80,8 @@ CALLS: Mapping[str, tuple[Mapping[str, int], Shape]] = {
 
 FLUSHES = frozenset({"fsync", "fdatasync", "sync_file_range"})
 """Those after which the same is to be read as before."""
+
+TAKES_ROOM = frozenset(
+    {"write", "writev", "pwrite64", "copy_file_range", "fallocate", OPENAT, "mkdir", "link", "linkat", "rename"}
+) | {"renameat", "renameat2", "fsync", "fdatasync", "fsetxattr"}
+"""Those that a full disk refuses first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +58,7 @@ def plan_repair(evidence: Evidence, choice: RepairChoice) -> RepairPlan:
     ends_line = bool(lines.unended and len(lines) and kept[META_NAME][-1])
     repairs = tuple(_describe(evidence, match, told, dropped, blanked=blanked))
     if ends_line:
-        repairs += (Repair("torn_tail", f"end line {len(lines):,}, the last one, which is whole"),)
+        repairs += (Repair("torn_tail", f"end line {len(lines)}, the last one, which is whole"),)
     blanks = frozenset({BGE_TEXT_NAME}) if blanked else frozenset[str]()
     return RepairPlan(evidence.inventory, kept, repairs, blanks, evidence.empty, ends_line)
 
@@ -80,10 +80,15 @@ def bge_companion(evidence: Evidence) -> str | None:
 
 def list_numbers(numbers: Ints) -> str:
     """The first few of some numbers, in words."""
-    shown = [f"{number:,}" for number in numbers[:_SHOWN].tolist()]
+    shown = [str(number) for number in numbers[:_SHOWN].tolist()]
     if len(numbers) > _SHOWN:
         return ", ".join(shown) + f" and {len(numbers) - _SHOWN:,} more"
-    return " and ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))
+    return join(shown)
+
+
+def join(words: Sequence[str]) -> str:
+    """An enumeration."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def name_lines(lines: Bools) -> str:
@@ -141,7 +146,7 @@ def _describe(evidence: Evidence, match: Match, told: Bools, dropped: Bools, *, 
             f"take out {name_lines(unmatched)}: not all vectors of it were written",
             int(unmatched.sum()),
         )
-    yield from _describe_vectors(match, gone)
+    yield from _describe_vectors(evidence, match, gone)
     repeated = dropped & evidence.repeated & ~told
     if repeated.any():
         message = f"drop {name_lines(repeated)}: an earlier line repeated to the letter, vectors included"
@@ -158,13 +163,17 @@ def _describe(evidence: Evidence, match: Match, told: Bools, dropped: Bools, *, 
         yield Repair("empty_array", f"take {name} away: its shape is (0,)")
 
 
-def _describe_vectors(match: Match, gone: Bools) -> Iterator[Repair]:
+def _describe_vectors(evidence: Evidence, match: Match, gone: Bools) -> Iterator[Repair]:
     """What goes of the arrays because it has no line, or none that can be read."""
     pairs = gone[match.lines]
+    with_bge = bge_companion(evidence) if BGE_TEXT_NAME in evidence.inventory.index.arrays else None
+    places: dict[tuple[int, ...], list[str]] = {}
     for name, mask in ((CLAP_TEXT_NAME, match.text), (CLAP_AUDIO_NAME, match.audio)):
         alone = ~mask
         alone[np.flatnonzero(mask)[pairs]] = True
-        if alone.any():
-            numbers = np.flatnonzero(alone)
-            rows = f"row{'s' if len(numbers) != 1 else ''} {list_numbers(numbers)}"
-            yield Repair("vector_alone", f"take {rows} out of {name}: no whole item", len(numbers))
+        names = [name, BGE_TEXT_NAME] if name == with_bge else [name]
+        places.setdefault(tuple(np.flatnonzero(alone).tolist()), []).extend(names)
+    for rows, names in places.items():
+        if rows:
+            numbers = f"row{'s' if len(rows) != 1 else ''} {list_numbers(np.array(rows))}"
+            yield Repair("vector_alone", f"take {numbers} out of {join(names)}: no whole item", len(rows))

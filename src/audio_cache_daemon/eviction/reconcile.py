@@ -145,7 +145,7 @@ class _Seen:
 
     def _load(self) -> frozenset[FileIdentity] | None:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=frozenset[FileIdentity])
+            return decode_own(self._path.read_bytes(), frozenset[FileIdentity])
         except (OSError, ValueError):
             return None
 
@@ -168,7 +168,12 @@ def _go_on(location: CacheLocation, seen: _Seen) -> _Step:
         return _Step.HELD if twice or not _may_be_loaded(look) else _Step.WAITS
     if not (from_before or _is_at_rest(look, choice, twice=twice)):
         return _Step.WAITS
-    _merge(location, generations, look, choice)
+    try:
+        _merge(location, generations, look, choice)
+    except InconsistentIndexError:
+        # What was read while it was being written says nothing.
+        if look_again(location, generations) == look.identities:
+            raise
     return _Step.WENT_ON
 
 
