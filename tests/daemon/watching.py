@@ -44,7 +44,7 @@ class Watched:
 
     def wait_until_touched(self, directory: Path) -> None:
         """Wait until a change in a directory was heard of; anything touched before it is collected too."""
-        self.wait_for(lambda: str(directory) in self._collect())
+        self.wait_for(lambda: str(directory) in self.collect())
 
     def finish(self, directory: Path) -> set[str]:
         """The directories that were touched before a last one is made in this, without it."""
@@ -55,7 +55,7 @@ class Watched:
 
     def forget(self) -> None:
         """Begin anew to collect."""
-        self._collect()
+        self.collect()
         self.directories = set()
         self.everything = False
 
@@ -63,9 +63,10 @@ class Watched:
         """Let time pass, and check."""
         self.clock.ahead += seconds
         self.watch.check()
-        self._collect()
+        self.collect()
 
-    def _collect(self) -> set[str]:
+    def collect(self) -> set[str]:
+        """The directories that were touched so far."""
         touched: Touched = self.watch.take_touched()
         self.directories |= touched.directories
         self.everything |= touched.everything

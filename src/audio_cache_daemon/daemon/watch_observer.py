@@ -54,7 +54,7 @@ class RunningObserver:
         count = 0
         for descriptor in self._descriptors:
             with suppress(OSError):
-                count += Path("/proc/self/fdinfo", descriptor).read_text(encoding="ascii").count("inotify wd:")
+                count += Path("/proc/self/fdinfo", descriptor).read_bytes().count(b"inotify wd:")
         return count
 
     def stop(self) -> None:
