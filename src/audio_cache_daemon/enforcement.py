@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -40,6 +40,15 @@ from audio_cache_daemon.upkeep import (
 _ROW_GOES = frozenset({OutcomeKind.EVICTED, OutcomeKind.GONE})
 
 
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What became of a plan, in numbers: its outcomes, how many of its rows went, how many evictions are left."""
+
+    counts: OutcomeCounts = field(default_factory=OutcomeCounts)
+    dropped: int = 0
+    left: int = 0
+
+
 def enforce(target: Target, request: RunRequest, log: AuditLog, report: RunReport, listener: Listener) -> RunReport:
     """Do what is still to be done for items that were retired before, then carry out the plan of a report."""
     plan, location = report.plan, target.settings.location
@@ -57,7 +66,8 @@ def enforce(target: Target, request: RunRequest, log: AuditLog, report: RunRepor
         plan, _ = decide(target, request, observe(target, memory), memory)
     listener.planned(plan)
     report = _act(target, request, log, replace(report, plan=plan, messages=messages), listener)
-    return _compact_if_due(target, request, log, _add_released(report, released))
+    report = _add_released(report, released)
+    return report if listener.should_stop() else _compact_if_due(target, request, log, report)
 
 
 def _compact_if_due(target: Target, request: RunRequest, log: AuditLog, report: RunReport) -> RunReport:
@@ -97,17 +107,20 @@ def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, 
         check_alignment(plan.inventory)
     # Also when nothing goes: what is too old leaves the trash all the same.
     make_room_in_trash(target, planned_bytes(plan), plan.now, log)
-    memory, counts, dropped = remember(plan, load_memory(location)), OutcomeCounts(), 0
+    memory, done = remember(plan, load_memory(location)), _Done()
     if len(plan.rows) + len(plan.strays):
         record_plan(log, plan, retires=is_live)
         # A run that is killed has changed the index too: the next one must not take that for a loss.
         save_memory(location, memory)
-        counts, dropped = _carry_out(plan, _outcomes(target, request, plan), log, listener)
-    save_memory(location, replace(memory, rows=len(plan.inventory.rows) - (0 if is_live else dropped)))
-    return replace(report, outcome=counts, result=_result(plan, counts))
+        done = _carry_out(plan, _outcomes(target, request, plan), log, listener, is_live=is_live)
+    if done.left:
+        rest = f"told to stop, the run left {done.left:,} of its evictions to the next one, which begins with them"
+        return replace(report, outcome=done.counts, result=RunResult.PARTIAL, messages=(*report.messages, rest))
+    save_memory(location, replace(memory, rows=len(plan.inventory.rows) - (0 if is_live else done.dropped)))
+    return replace(report, outcome=done.counts, result=_result(plan, done.counts))
 
 
-def _outcomes(target: Target, request: RunRequest, plan: Plan) -> Iterator[Outcome]:
+def _outcomes(target: Target, request: RunRequest, plan: Plan) -> Generator[Outcome, None, None]:
     """Carry the plan out: all at once, or, where rows can't be dropped, files without rows first."""
     execution = Execution(request.run, to_trash=target.settings.policy.trash.keep > 0)
     kept = np.ones(len(plan.inventory.rows), np.bool_)
@@ -126,10 +139,12 @@ def _outcomes(target: Target, request: RunRequest, plan: Plan) -> Iterator[Outco
         yield from execute_plan(items, execution)
 
 
-def _carry_out(plan: Plan, outcomes: Iterable[Outcome], log: AuditLog, listener: Listener) -> tuple[OutcomeCounts, int]:
-    """Record what becomes of a plan; the outcomes in numbers, and how many of its rows went."""
+def _carry_out(
+    plan: Plan, outcomes: Generator[Outcome, None, None], log: AuditLog, listener: Listener, *, is_live: bool
+) -> _Done:
+    """Record what becomes of a plan, item by item; told to stop, end between two of them."""
     kinds: Counter[OutcomeKind] = Counter()
-    freed = dropped = pending = pending_bytes = 0
+    freed = dropped = pending = pending_bytes = left = 0
     total = len(plan.rows) + len(plan.strays)
     for done, outcome in enumerate(outcomes, start=1):
         record_outcome(log, outcome)
@@ -139,8 +154,15 @@ def _carry_out(plan: Plan, outcomes: Iterable[Outcome], log: AuditLog, listener:
         pending += outcome.pending_bytes is not None
         pending_bytes += outcome.pending_bytes or 0
         listener.progress("evicting", done, total)
+        # A retirement is done as a whole, and only told item by item.
+        if done < total and listener.should_stop() and not (is_live and outcome.row is not None):
+            # What was begun is complete in the journal: the next run goes on from there, as after a crash.
+            outcomes.close()
+            left = total - done
+            break
     counts = {kind.value: count for kind, count in kinds.items()}
-    return OutcomeCounts(**counts, bytes_freed=freed, pending_items=pending, pending_bytes=pending_bytes), dropped
+    totals = OutcomeCounts(**counts, bytes_freed=freed, pending_items=pending, pending_bytes=pending_bytes)
+    return _Done(totals, dropped, left)
 
 
 def _result(plan: Plan, counts: OutcomeCounts) -> RunResult:

@@ -35,5 +35,9 @@ class DeferredError(MaintenanceError):
     """It can't be done now: the generator is adding an item, or there is no room. A later run does it."""
 
 
+class StoppedError(DeferredError):
+    """The run was told to end before it was done; what it had begun is completed by the next."""
+
+
 class AuditError(MaintenanceError):
     """The audit log can't be written, so nothing may be removed."""

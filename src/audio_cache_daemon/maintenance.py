@@ -14,6 +14,7 @@ from audio_cache_daemon.errors import (
     CacheLockedError,
     DeferredError,
     MaintenanceError,
+    StoppedError,
     UnsafePlanError,
 )
 from audio_cache_daemon.eviction.generator import start_again
@@ -123,6 +124,8 @@ def _run_locked(target: Target, request: RunRequest, log: AuditLog, report: RunR
             listener.planned(plan)
             save_memory(location, replace(remember(plan, memory), rows=len(plan.inventory.rows)))
             return replace(report, result=RunResult.SUCCESS)
+        if listener.should_stop():
+            raise StoppedError(f"{location.path}: told to stop, the run ended before it changed anything")
         return enforce(target, request, log, report, listener)
     except DeferredError as error:
         return replace(report, result=RunResult.DEFERRED, error=error)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from audio_cache_daemon.config.settings import CacheSettings
+from audio_cache_daemon.config.settings import CacheSettings, Settings
 from audio_cache_daemon.location import CacheLocation
 
 if TYPE_CHECKING:  # the model imports numpy, and a request is known before anything is read
@@ -19,10 +21,14 @@ Progress: TypeAlias = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who wants to hear of a run while it goes on: of its steps, and of its plan before anything is changed."""
+    """Who wants to hear of a run while it goes on: of its steps, and of its plan before anything is changed.
+
+    Once `should_stop` says so the run ends: before it changes anything, or between two items.
+    """
 
     progress: Progress = lambda _step, _done, _total: None
     planned: Callable[[Plan], None] = lambda _plan: None
+    should_stop: Callable[[], bool] = lambda: False
 
 
 SILENT = Listener()
@@ -57,3 +63,22 @@ class RunRequest:
     limits: bool = True
     accepted: frozenset[str] = frozenset()
     wait: float = 0.0
+
+
+def configured_target(settings: Settings, name: str) -> Target:
+    """A cache of a configuration as a target; the others are its neighbours."""
+    cache = settings.caches[name]
+    neighbours = tuple(other.location for other_name, other in settings.caches.items() if other_name != name)
+    return Target(cache, audit_path(settings, cache.location), neighbours, settings.audit.prompts, settings.digest)
+
+
+def audit_path(settings: Settings | None, location: CacheLocation) -> Path:
+    """Where the audit log of a cache is: in the configured directory, or beside the cache's state."""
+    if settings is not None and settings.audit.directory is not None:
+        return settings.audit.directory / f"{location.name}.jsonl"
+    return location.state_directory / "audit.jsonl"
+
+
+def new_run_id(now: float) -> str:
+    """A name for a run that begins now: sorts by time, and no two are alike."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)) + "-" + os.urandom(3).hex()

@@ -30,6 +30,8 @@ class ExitStatus(IntEnum):
     LOCKED = 5
     INCONSISTENT = 6
     CHANGES_PENDING = 10
+    CONFIGURATION = 78
+    """Of the service alone (EX_CONFIG), so that a service manager doesn't start it again and again."""
     INTERRUPTED = 130
 
 

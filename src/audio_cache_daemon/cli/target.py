@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from audio_cache_daemon.cli.options import Choice
-from audio_cache_daemon.config.lint import lint
+from audio_cache_daemon.config.lint import refuse_errors
 from audio_cache_daemon.config.load import find_config, load_settings
 from audio_cache_daemon.config.settings import CacheSettings, Settings, WriterSettings
 from audio_cache_daemon.errors import ConfigError
 from audio_cache_daemon.location import CacheLocation, last_index_change
-from audio_cache_daemon.request import RunRequest, Target
+from audio_cache_daemon.request import RunRequest, Target, audit_path, configured_target, new_run_id
 from audio_cache_daemon.retention.policy import Policy
 from audio_cache_daemon.units import format_duration
 
@@ -33,7 +33,7 @@ def choose_targets(choice: Choice, *, check: bool = False) -> list[Target]:
     path = find_config(choice.config, os.environ)
     settings = load_settings(path, os.environ) if path is not None else None
     if check and settings is not None:
-        _refuse_errors(settings)
+        refuse_errors(settings)
     if choice.cache_dir is not None:
         return [_by_directory(choice.cache_dir, choice, settings)]
     if settings is None:
@@ -59,12 +59,7 @@ def choose_target(choice: Choice) -> Target:
 def new_request(choice: Choice, now: float | None = None) -> RunRequest:
     """A run asked for by the person at the terminal, at this moment."""
     moment = time.time() if now is None else now
-    return RunRequest(now=moment, run=new_run_id(), actor=f"cli:{_user()}", wait=choice.wait or 0.0)
-
-
-def new_run_id() -> str:
-    """A name for a run: sorts by time, and no two are alike."""
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + os.urandom(3).hex()
+    return RunRequest(now=moment, run=new_run_id(time.time()), actor=f"cli:{current_user()}", wait=choice.wait or 0.0)
 
 
 def with_policy(target: Target, policy: Policy) -> Target:
@@ -72,31 +67,19 @@ def with_policy(target: Target, policy: Policy) -> Target:
     return replace(target, settings=replace(target.settings, policy=policy))
 
 
-def _user() -> str:
+def current_user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
 
 
-def _refuse_errors(settings: Settings) -> None:
-    errors = [finding for finding in lint(settings) if finding.level == "error"]
-    if errors:
-        raise ConfigError("\n".join(f"{settings.source}: {finding.key}: {finding.message}" for finding in errors))
-
-
 def _configured(settings: Settings, name: str, choice: Choice) -> Target:
-    cache = settings.caches[name]
-    if choice.writer_stopped is not None:
-        cache = replace(cache, writer=replace(cache.writer, mode="stopped" if choice.writer_stopped else "live"))
-    neighbours = tuple(other.location for other_name, other in settings.caches.items() if other_name != name)
-    return Target(cache, _audit_path(settings, cache.location), neighbours, settings.audit.prompts, settings.digest)
-
-
-def _audit_path(settings: Settings | None, location: CacheLocation) -> Path:
-    if settings is not None and settings.audit.directory is not None:
-        return settings.audit.directory / f"{location.name}.jsonl"
-    return location.state_directory / "audit.jsonl"
+    target = configured_target(settings, name)
+    if choice.writer_stopped is None:
+        return target
+    writer = replace(target.settings.writer, mode="stopped" if choice.writer_stopped else "live")
+    return replace(target, settings=replace(target.settings, writer=writer))
 
 
 def _by_directory(directory: Path, choice: Choice, settings: Settings | None) -> Target:
@@ -110,7 +93,7 @@ def _by_directory(directory: Path, choice: Choice, settings: Settings | None) ->
     location = CacheLocation(path.name, path, roots, base)
     neighbours = tuple(cache.location for cache in settings.caches.values()) if settings is not None else ()
     writer = WriterSettings(mode="stopped" if _writer_is_stopped(path, choice) else "live")
-    return Target(CacheSettings(location, Policy("command"), writer), _audit_path(None, location), neighbours)
+    return Target(CacheSettings(location, Policy("command"), writer), audit_path(None, location), neighbours)
 
 
 def _default_roots(cache: Path) -> list[Path]:

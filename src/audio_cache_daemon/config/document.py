@@ -12,29 +12,25 @@ from pathlib import Path
 from typing import Literal
 
 from audio_cache_daemon.config import scalars
+from audio_cache_daemon.config.makers import make_http, make_protection, make_rule
 from audio_cache_daemon.config.scalars import choice
-from audio_cache_daemon.config.settings import AuditSettings, HttpSettings, LogSettings, WriterSettings
+from audio_cache_daemon.config.settings import (
+    AuditSettings,
+    FirstRunSettings,
+    HttpSettings,
+    LogSettings,
+    WriterSettings,
+)
 from audio_cache_daemon.config.shapes import Key, ListOf, MapOf, Section
 from audio_cache_daemon.retention.policy import (
     Budget,
-    Criterion,
     Dedupe,
     DiskMarks,
-    InState,
-    KeepBest,
-    KeepNewest,
     Limits,
     Marks,
-    MaxAge,
-    Pattern,
     Policy,
-    Protection,
-    ProtectionCriterion,
-    Rule,
     Schedule,
-    SubjectState,
     TrashLimits,
-    YoungerThan,
 )
 
 
@@ -60,50 +56,7 @@ class Document:
     audit: AuditSettings = field(default_factory=AuditSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     log: LogSettings = field(default_factory=LogSettings)
-
-
-def _rule(  # noqa: PLR0913 - one parameter a key
-    *,
-    name: str,
-    max_age: float | None = None,
-    pattern: str | None = None,
-    dedupe: Dedupe | None = None,
-    state: SubjectState | None = None,
-    min_age: float | None = None,
-) -> Rule:
-    criterion: Criterion
-    if max_age is not None:
-        criterion = MaxAge(max_age)
-    elif dedupe is not None:
-        criterion = dedupe
-    elif state is not None:
-        criterion = InState(state)
-    else:
-        return Rule(name, Pattern(pattern or ""), min_age)
-    return Rule(name, criterion, min_age, pattern)
-
-
-def _protection(
-    name: str,
-    age: YoungerThan | None = None,
-    pattern: str | None = None,
-    keep_best: int | None = None,
-    keep_newest: int | None = None,
-) -> Protection:
-    criterion: ProtectionCriterion
-    if age is not None:
-        criterion = age
-    elif keep_best is not None:
-        criterion = KeepBest(keep_best)
-    elif keep_newest is not None:
-        criterion = KeepNewest(keep_newest)
-    else:
-        criterion = Pattern(pattern or "")
-    return Protection(name, criterion)
-
-
-def _http(listen: HttpSettings = HttpSettings()) -> HttpSettings:  # noqa: B008 - a frozen value
-    return listen
+    first_run: FirstRunSettings = field(default_factory=FirstRunSettings)
 
 
 _ARGV = ListOf(scalars.TEXT, at_least=1)
@@ -146,7 +99,7 @@ _CACHE = Section(
 )
 
 _PROTECTION = Section(
-    _protection,
+    make_protection,
     {
         "name": Key(scalars.RULE_NAME, "What reports call the protection; unique in the policy."),
         "age": Key(scalars.AGE, "Protects what is younger."),
@@ -170,7 +123,7 @@ _DEDUPE = Section(
 )
 
 _RULE = Section(
-    _rule,
+    make_rule,
     {
         "name": Key(scalars.RULE_NAME, "What reports, metrics and the audit log call the rule; unique in the policy."),
         "max_age": Key(scalars.DURATION, "Selects items older than this."),
@@ -279,7 +232,16 @@ _LOG = Section(
     },
 )
 
-_HTTP = Section(_http, {"listen": Key(scalars.LISTEN, "The address of metrics, health and status; read only.")})
+_FIRST_RUN = Section(
+    FirstRunSettings,
+    {
+        "confirm_above": Key(
+            scalars.PERCENT_OR_NONE, "A first run that would evict more of the cache waits for accept-policy."
+        )
+    },
+)
+
+_HTTP = Section(make_http, {"listen": Key(scalars.LISTEN, "The address of metrics, health and status; read only.")})
 
 DOCUMENT = Section(
     Document,
@@ -290,5 +252,6 @@ DOCUMENT = Section(
         "audit": Key(_AUDIT, "The audit log."),
         "http": Key(_HTTP, "The daemon's HTTP server."),
         "log": Key(_LOG, "The daemon's log."),
+        "first_run": Key(_FIRST_RUN, "What the daemon lets a new or changed policy do unasked."),
     },
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from audio_cache_daemon.config.settings import CacheSettings, Settings, WriterSettings
+from audio_cache_daemon.errors import ConfigError
 from audio_cache_daemon.patterns import PatternTimeoutError, compile_pattern
 from audio_cache_daemon.retention.policy import (
     Dedupe,
@@ -58,6 +59,13 @@ def lint(settings: Settings) -> list[LintFinding]:
         *(finding for cache in settings.caches.values() for finding in _lint_cache(cache)),
         *_lint_shared_roots(settings),
     ]
+
+
+def refuse_errors(settings: Settings) -> None:
+    """ConfigError, with everything that must be mended, when these settings can't work."""
+    errors = [finding for finding in lint(settings) if finding.level == "error"]
+    if errors:
+        raise ConfigError("\n".join(f"{settings.source}: {finding.key}: {finding.message}" for finding in errors))
 
 
 def _error(key: str, message: str) -> LintFinding:

@@ -48,6 +48,7 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
         audit=document.audit,
         http=document.http,
         log=document.log,
+        first_run=document.first_run,
         source=path,
         digest=_digest(text, reader.environment),
     )

@@ -61,6 +61,13 @@ class LogSettings:
 
 
 @dataclass(frozen=True)
+class FirstRunSettings:
+    """What the daemon lets a new or changed policy evict unasked in its first run: percent of the cache, None: all."""
+
+    confirm_above: float | None = 10.0
+
+
+@dataclass(frozen=True)
 class Settings:
     """A whole configuration. `digest` identifies the text it came from, in audit records."""
 
@@ -69,5 +76,6 @@ class Settings:
     audit: AuditSettings = field(default_factory=AuditSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    first_run: FirstRunSettings = field(default_factory=FirstRunSettings)
     source: Path | None = None
     digest: str = ""

@@ -1,0 +1,1 @@
+"""The long-running service: it alone owns a clock, threads and signals."""

@@ -1,0 +1,61 @@
+"""How often the daemon does what: its margins in one place, each with its reason. All in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The rhythm of the daemon; tests quicken it, nobody else has a reason to."""
+
+    tick: float = 0.5
+    """Between two rounds of the main loop: a pressure run begins within 5 s of its cause."""
+
+    look: float = 300.0
+    """Between two looks at a cache that nobody hinted at."""
+
+    look_cost: float = 1000.0
+    """How many times longer than a look the rest after it is at least: looking takes a thousandth of a core."""
+
+    control: float = 1.0
+    """Between two looks for what the command line left: a pause, a policy accepted."""
+
+    pressure_gap: float = 60.0
+    """Between two runs under pressure: time enough for the generator to notice, and for us not to spin."""
+
+    catch_up: float = 60.0
+    """A missed run is made up for after a random part of this, so that many daemons don't start it together."""
+
+    retry: float = 2.0
+    """Until a locked cache is tried again, doubled each time..."""
+
+    longest_retry: float = 60.0
+    """...up to this."""
+
+    generator: float = 5.0
+    """Between two looks for a restart of the generator that a file tells of."""
+
+    generator_unit: float = 30.0
+    """The same for a systemd unit: asking costs a process."""
+
+    config: float = 2.0
+    """Between two looks at the configuration file."""
+
+    clock_drift: float = 30.0
+    """A clock that moved by more than this against the monotonic one was set; time servers slew by less."""
+
+    settle: float = 1800.0
+    """After the clock jumped ahead nothing goes by its age for this long: someone may set it back."""
+
+    heartbeat: float = 5.0
+    """Between two signs of life of the scheduler."""
+
+    stale: float = 30.0
+    """A loop that gave no sign of life for this long hangs."""
+
+    stale_run: float = 1800.0
+    """The same within a run: reading the contents of a large cache takes long."""
+
+    stop: float = 20.0
+    """How long the end waits for a run to come to rest; then it is cut off, and the next start completes it."""
