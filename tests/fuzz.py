@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import json
 import os
-import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -26,138 +25,14 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audio_cache_daemon import cli
-from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
-from audio_cache_daemon.eviction.execute import execute_plan
-from audio_cache_daemon.eviction.execution import Execution
-from audio_cache_daemon.eviction.lock import cache_lock
-from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, STATE_DIRECTORY
-from audio_cache_daemon.maintenance import preview_maintenance
-from audio_cache_daemon.request import RunRequest, Target
-from audio_cache_daemon.retention.policy import Limits, MaxAge, Policy, Rule
-from builders import DAY, CacheBuilder
+from audio_cache_daemon.location import META_NAME
+from fuzz_worlds import STATES, TARGETS, World
 
 SECONDS_A_CASE = 60
 STATUSES = {0, 1, 2, 3, 4, 5, 6}
-POLICY: dict[str, Any] = {
-    "rules": [{"name": "old", "max_age": "30d"}, {"name": "same", "dedupe": {"by": "content"}}],
-    "limits": {"max_items": "none", "max_percent": "none"},
-}
-YOUNG = 4
-"""Items that no rule selects."""
+TELL_ON_OUTPUT = {("verify",), ("audit", "verify"), ("repair", "--confirm")}
+"""Commands whose result says what is wrong."""
 
-
-@dataclass(frozen=True)
-class World:
-    """A directory with a cache and its configuration in it, and beside it what nobody may touch."""
-
-    directory: Path
-
-    @property
-    def config(self) -> Path:
-        return self.directory / "config.json"
-
-    @property
-    def outside(self) -> Path:
-        return self.directory / "outside"
-
-    @property
-    def cache(self) -> Path:
-        return self.directory / "inside" / "audio" / "audio_cache"
-
-    def make(self, state: str) -> dict[Path, bytes]:
-        """Make it anew, in a state; the files of the young items."""
-        shutil.rmtree(self.directory, ignore_errors=True)
-        self.outside.mkdir(parents=True)
-        for name in ("0.wav", "precious.wav", "run.json", "manifest.jsonl"):
-            (self.outside / name).write_bytes(b"precious")
-        builder = CacheBuilder(self.directory / "inside", now=time.time())
-        young = [builder.add(f"new {number}", age=1) for number in range(YOUNG)]
-        for number in range(4):
-            builder.add(f"old {number}", age=40 + number)
-        builder.write()
-        roots = {"path": str(self.cache), "audio_roots": [str(builder.output)], "policy": "p"}
-        caches = {"c": {**roots, "writer": {"mode": "stopped"}}}
-        self.config.write_text(json.dumps({"version": 1, "caches": caches, "policies": {"p": POLICY}}))
-        STATES[state](self, builder)
-        return {path: path.read_bytes() for path in young}
-
-    def run(self, *arguments: str) -> tuple[int, str]:
-        """A command's status, and what it says on standard error."""
-        said = io.StringIO()
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-            return cli.run(["--config", str(self.config), *arguments]), said.getvalue()
-
-    def first_run(self) -> str:
-        """The run in the trash, or with the retired items."""
-        for place in ("trash", "retired"):
-            for path in sorted((self.cache / STATE_DIRECTORY).glob(f"{place}/*/")):
-                return path.name
-        return "none"
-
-
-def _do_nothing(_world: World, _builder: CacheBuilder) -> None:
-    pass
-
-
-def _evict(world: World, builder: CacheBuilder) -> None:
-    """A run in the trash, one item of it brought back."""
-    assert world.run("run-once")[0] == 0
-    (name,) = {path.name for path in builder.output.glob(f"{STATE_DIRECTORY}/trash/*")}
-    world.run("trash", "restore", name, "--format", "json", str(next(iter(_manifest(world)))["id"]))
-
-
-def _manifest(world: World) -> Iterator[dict[str, Any]]:
-    for path in (world.cache / STATE_DIRECTORY).glob("trash/*/manifest.jsonl"):
-        for line in path.read_bytes().splitlines():
-            yield json.loads(line)
-
-
-def _retire(world: World, _builder: CacheBuilder) -> None:
-    """A run that retired items under a running generator."""
-    assert world.run("--live", "run-once")[0] in {0, 4}
-
-
-def _interrupt(world: World, builder: CacheBuilder) -> None:
-    """A run that ended after its first file had gone."""
-    _begin(world, builder, 1)
-
-
-def _begin(world: World, builder: CacheBuilder, steps: int) -> None:
-    policy = Policy("old", rules=(Rule("old", MaxAge(30 * DAY)),), limits=Limits(None, None))
-    target = Target(CacheSettings(builder.location, policy, WriterSettings(mode="stopped")), world.directory / "log")
-    plan = preview_maintenance(target, RunRequest(builder.now, "run-1")).plan
-    assert plan is not None
-    with cache_lock(builder.location):
-        outcomes = execute_plan(plan, Execution("run-1"))
-        for _ in range(steps):
-            next(outcomes)
-        outcomes.close()  # type: ignore[attr-defined]  # a generator
-
-
-STATES: dict[str, Callable[[World, CacheBuilder], None]] = {
-    "new": _do_nothing,
-    "evicted": _evict,
-    "retired": _retire,
-    "interrupted": _interrupt,
-}
-_SAVED = [f"trash/*/{name}" for name in ("run.json", "manifest.jsonl", "rows.jsonl", "clap_audio.npy")]
-_OURS = ["state.json", "audit-head.json", "audit.jsonl"]
-TARGETS: dict[str, list[str]] = {
-    "new": [META_NAME, META_NAME, *ARRAY_NAMES],
-    "evicted": [*(f"{STATE_DIRECTORY}/{name}" for name in [*_OURS, *_SAVED, "trash/*/restored.json"])],
-    "retired": [
-        META_NAME,
-        "clap_audio.npy",
-        *(f"{STATE_DIRECTORY}/{name.replace('trash', 'retired')}" for name in _SAVED),
-        *(f"{STATE_DIRECTORY}/retired/{name}" for name in ("*/writer.json", "verified.json")),
-    ],
-    "interrupted": [
-        *(f"{STATE_DIRECTORY}/rewrite/{name}" for name in ("journal.json", "journal.json", META_NAME, "clap_text.npy")),
-        *(f"{STATE_DIRECTORY}/{name}" for name in _SAVED[:2]),
-        "clap_audio.npy",
-    ],
-}
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("stats",),
     ("trash", "list"),
@@ -241,7 +116,18 @@ TOKENS = [
     b"\n",
 ]
 TOKENS += [b"{", b"}", b"\0", b"\xff", b"\r\n", b"9" * 40, b"True", b"'", b"(", b"\\", b"\x1b]0;x\x07", b"[" * 3000]
-VALUES = ["..", "", "/", "a/../../../outside/precious.wav", "/etc/passwd.wav", "\x00", "\udcff", "x" * 5000, None, True]
+VALUES: list[Any] = [
+    "..",
+    "",
+    "/",
+    "a/../../../outside/precious.wav",
+    "/etc/passwd.wav",
+    "\x00",
+    "\udcff",
+    "x" * 5000,
+    None,
+    True,
+]
 VALUES += [
     -1,
     0,
@@ -272,35 +158,48 @@ def changes(draw: st.DrawFn) -> Change:
     return Change(kind, share, length, data, draw(st.sampled_from(VALUES)) if kind == "value" else None)
 
 
+@dataclass(frozen=True)
+class Case:
+    """A state, a file of it, what is done to that, and with which command to begin."""
+
+    state: str
+    target: str
+    changes: tuple[Change, ...] = ()
+    first: int = 0
+
+    @property
+    def commands(self) -> tuple[tuple[str, ...], ...]:
+        return COMMANDS[self.first :] + COMMANDS[: self.first]
+
+
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[str, str, tuple[Change, ...]]:
-    """A state, a file of it, and what is done to that."""
+def cases(draw: st.DrawFn) -> Case:
+    """Any case."""
     state = draw(st.sampled_from(sorted(STATES)))
-    return state, draw(st.sampled_from(TARGETS[state])), tuple(draw(st.lists(changes(), min_size=1, max_size=3)))
+    target = draw(st.sampled_from(TARGETS[state]))
+    applied = draw(st.lists(changes(), min_size=1, max_size=3))
+    return Case(state, target, tuple(applied), draw(st.integers(0, len(COMMANDS) - 1)))
 
 
-def check_case(world: World, case: tuple[str, str, tuple[Change, ...]]) -> None:
+def check_case(world: World, case: Case) -> None:
     """Make the world, change the file, run all commands; AssertionError when one doesn't end as it should."""
-    state, pattern, applied = case
-    young = world.make(state)
+    young = world.make(case.state)
     outside = snapshot(world.outside)
     run = world.first_run()
-    for path in sorted(world.cache.glob(pattern)):
+    for path in sorted(world.cache.glob(case.target)):
         content = path.read_bytes()
-        for change in applied:
+        for change in case.changes:
             content = change.apply(content)
         path.write_bytes(content)
     with time_limit(SECONDS_A_CASE):
-        for command in COMMANDS:
+        for command in case.commands:
             arguments = [run if part == "RUN" else part for part in command]
             status, said = world.run(*arguments)
             assert status in STATUSES, (arguments, status, said)
-            assert status == 0 or said or command in {("verify",), ("audit", "verify"), ("repair", "--confirm")}, (
-                arguments
-            )
+            assert status == 0 or said or command in TELL_ON_OUTPUT, arguments
             assert "Traceback" not in said, (arguments, said)
             assert snapshot(world.outside) == outside, arguments
-    if pattern != META_NAME:
+    if case.target != META_NAME:
         assert {path: path.read_bytes() for path in young if path.exists()} == young
 
 
@@ -339,7 +238,7 @@ def fuzz(world: World, count: int, *, is_random: bool = False) -> int:
     @settings(max_examples=count, deadline=None, database=None, derandomize=not is_random, print_blob=True,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(cases())
-    def try_case(case: tuple[str, str, tuple[Change, ...]]) -> None:
+    def try_case(case: Case) -> None:
         nonlocal tried
         tried += 1
         check_case(world, case)
@@ -353,6 +252,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300.0, help="for how long to go on")
     seconds = parser.parse_args().seconds
+    warnings.simplefilter("error")
     started, tried = time.monotonic(), 0
     with a_world() as world:
         while time.monotonic() - started < seconds:

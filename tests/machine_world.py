@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Literal
 
 import numpy as np
-from live_generator import KINDS, Generator, embed, fill_cache, sound
 
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.compaction import compact_cache
@@ -19,11 +19,13 @@ from audio_cache_daemon.location import ARRAY_NAMES, CLAP_AUDIO_NAME, META_NAME,
 from audio_cache_daemon.maintenance import run_maintenance
 from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, TRASH, read_manifest
 from audio_cache_daemon.model import ItemState, RunReport, ScanNeeds
-from audio_cache_daemon.request import RunRequest, Target
+from audio_cache_daemon.request import SILENT, Listener, RunRequest, Target
 from audio_cache_daemon.retention.policy import Limits, Pattern, Policy, Rule, TrashLimits
 from audio_cache_daemon.retired import RETIRED, load_retired, read_restored
 from audio_cache_daemon.undo import empty_trash, locked_log, restore_from_trash
+from live_generator import KINDS, Generator, embed, fill_cache, sound
 
+Mode = Literal["live", "stopped"]
 Vectors = tuple[bytes, ...]
 _AUDIO = ARRAY_NAMES.index(CLAP_AUDIO_NAME)
 KEEP = 1000.0
@@ -51,6 +53,7 @@ class World:
         self.items: dict[bytes, Known] = {}
         self._takes: dict[str, int] = {}
         self.gone: set[bytes] = set()
+        self.release_on: Literal["restart", "addition"] = "restart"
         self.runs = 0
         self.now = 2_000_000_000.0
         fill_cache(self.location.path, output, prompts)
@@ -75,57 +78,92 @@ class World:
         own = tuple(vectors[name].tobytes() for name in ARRAY_NAMES)
         self.items[line] = Known(prompt, Path(json.loads(line)["path"]), sound(prompt, take), own)
 
-    def target(self, mode: Literal["live", "stopped"], release_on: Literal["restart", "addition"], pattern: str) -> Target:
+    def target(self, mode: Mode, pattern: str = "") -> Target:
         # Longer than any quiet: so that nothing is taken as proven because it was quiet.
-        writer = WriterSettings(mode=mode, release_on=release_on, started_file=self.started_file, quiesce=1e12)
+        writer = WriterSettings(mode, self.release_on, started_file=self.started_file, quiesce=1e12)
         rules = (Rule("drop", Pattern(pattern)),) if pattern else ()
         policy = Policy("drop", rules=rules, limits=Limits(None, None), trash=TrashLimits(KEEP))
         return Target(CacheSettings(self.location, policy, writer), self.location.state_directory / "audit.jsonl")
 
     def request(self) -> RunRequest:
+        """The next run, a second later."""
         self.runs += 1
         self.now += 1.0
         return RunRequest(self.now, f"run-{self.runs:03}", accepted=frozenset({"index", "root", "clock"}))
 
-    def run(self, target: Target, request: RunRequest) -> RunReport:
-        return run_maintenance(target, request, lambda: self.now)
+    def run(self, mode: Mode, pattern: str, request: RunRequest, listener: Listener = SILENT) -> RunReport:
+        """A run that evicts the items whose prompts match."""
+        return run_maintenance(self.target(mode, pattern), request, lambda: self.now, listener)
 
-    def compact(self, target: Target, request: RunRequest) -> None:
+    def compact(self, request: RunRequest) -> None:
+        target = self.target("stopped")
         with locked_log(target, request, lambda: self.now) as log:
             compact_cache(target, request, log)
 
     def restorable(self) -> list[str]:
         """The runs that can be brought back."""
-        return sorted({run.run for run in (*list_trash(self.location), *list_pending(self.location))})
+        return sorted({run.run for run in (*list_trash(self.location), *list_pending(self.location)) if run.items})
 
-    def empty_trash(self, target: Target) -> None:
-        """Let go of all that is in the trash for good."""
-        runs = list_trash(self.location)
-        for run in runs:
+    def restore(self, mode: Mode, run: str, request: RunRequest) -> list[bytes]:
+        """Bring a run back; the lines of what is said to be there again."""
+        results = restore_from_trash(self.target(mode), request, run, (), lambda: self.now)
+        for result in results:
+            assert result.problem is None or (mode == "live" and "left the index" in result.problem), result
+        return [result.item.line for result in results if result.problem is None]
+
+    def give_up_trash(self) -> None:
+        """What is in the trash may be lost from now on."""
+        for run in list_trash(self.location):
             self.gone |= self._saved(self.location.state_directory / TRASH / run.run).keys()
-        empty_trash(target, self.request(), runs, lambda: self.now)
 
-    def retired_lines(self) -> set[bytes]:
-        return {line + b"\n" for run in load_retired(self.location) for line in run.lines}
+    def empty_trash(self, request: RunRequest) -> None:
+        """Let go of all that is in the trash for good."""
+        self.give_up_trash()
+        empty_trash(self.target("live"), request, list_trash(self.location), lambda: self.now)
+
+    def zeroed(self, name: str) -> set[bytes]:
+        """The lines of retired items whose vectors of an array are saved, so that they are zero."""
+        return {
+            line + b"\n" for run in load_retired(self.location) if (run.directory / name).exists() for line in run.lines
+        }
+
+    def retired_in_index(self) -> set[bytes]:
+        """The lines of retired items."""
+        states = scan_cache(self.location, ScanNeeds()).rows.state.tolist()
+        return {line for line, state in zip(self.lines(), states, strict=True) if state == ItemState.RETIRED}
+
+    def shuffle(self, order: Random, *, anew: bool) -> None:
+        """Somebody writes the rows in another order."""
+        rows, lines = list(range(len(self.lines()))), self.lines()
+        order.shuffle(rows)
+        if anew:
+            (self.location.path / META_NAME).rename(self.location.path / "old")
+        (self.location.path / META_NAME).write_bytes(b"".join(lines[row] for row in rows))
+        (self.location.path / "old").unlink(missing_ok=True)
+        for name in ARRAY_NAMES:
+            np.save(self.location.path / name, np.load(self.location.path / name)[rows])
 
     def write_index(self, lines: Sequence[bytes]) -> None:
-        """What somebody else makes of the index: these lines, each with its vectors, zeros where it is retired."""
-        retired = self.retired_lines()
+        """What somebody makes of the index: these lines, each with its vectors, zeros where those of a retired one."""
         (self.location.path / META_NAME).write_bytes(b"".join(lines))
         for place, name in enumerate(ARRAY_NAMES):
-            width = len(next(iter(self.items.values())).vectors[place]) // 4
-            rows = [bytes(4 * width) if line in retired else self.items[line].vectors[place] for line in lines]
+            zeroed, width = self.zeroed(name), len(next(iter(self.items.values())).vectors[place]) // 4
+            rows = [bytes(4 * width) if line in zeroed else self.items[line].vectors[place] for line in lines]
             np.save(self.location.path / name, np.frombuffer(b"".join(rows), np.float32).reshape(-1, width))
 
     def _saved(self, directory: Path) -> dict[bytes, tuple[Vectors, Path]]:
         """What a run wrote down, but for what was brought back: its lines with vectors and where the files are then."""
         entries = list(read_manifest(directory / MANIFEST_NAME))
         lines = (directory / ROWS_NAME).read_bytes().splitlines(keepends=True)
-        arrays = [np.load(directory / name) for name in ARRAY_NAMES]
+        # An array that was short then isn't there: its vectors stay where they are until they can be told.
+        arrays = [np.load(directory / name) if (directory / name).exists() else None for name in ARRAY_NAMES]
         back = read_restored(directory)
         trash = self.location.audio_roots[0] / STATE_DIRECTORY / TRASH / directory.name
         return {
-            line: (tuple(array[place].tobytes() for array in arrays), trash / entry.name)
+            line: (
+                tuple(array[place].tobytes() if array is not None else b"" for array in arrays),
+                trash / entry.name,
+            )
             for place, (entry, line) in enumerate(zip(entries, lines, strict=True))
             if entry.id not in back
         }
@@ -163,9 +201,12 @@ class World:
                 whole.add(line)
             if any(found[_AUDIO]):
                 assert item.path.read_bytes() == item.content, line
+        there = dict(zip(lines, vectors, strict=True))
         for line in self.items.keys() - whole - self.gone:
             item = self.items[line]
-            assert item.vectors in [kept for kept, _ in saved.get(line, [])], line
+            held = [*(kept for kept, _ in saved[line]), *([there[line]] if line in there else [])]
+            for own, found_somewhere in zip(item.vectors, zip(*held, strict=True), strict=True):
+                assert own in found_somewhere, line
             places = [item.path, *(path for _, path in saved[line])]
             assert item.content in [path.read_bytes() for path in places if path.exists()], line
 

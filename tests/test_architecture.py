@@ -21,7 +21,6 @@ BASE = {
     "formats",
     "units",
     "errors",
-    "findings",
     "patterns",
     "own_files",
     "paths",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fuzz import STATES, TARGETS, a_world, check_case, fuzz
+from fuzz import Case, a_world, check_case, fuzz
+from fuzz_worlds import STATES, TARGETS
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -13,7 +14,7 @@ def test_the_files_that_are_to_be_mutated_are_there(state: str) -> None:
     with a_world() as world:
         world.make(state)
         assert [name for name in TARGETS[state] if not list(world.cache.glob(name))] == []
-        check_case(world, (state, TARGETS[state][0], ()))
+        check_case(world, Case(state, TARGETS[state][0]))
 
 
 @pytest.mark.slow

@@ -46,17 +46,23 @@ class Repaired:
     saved: Path | None = None
 
 
-def examine_cache(target: Target, choice: RepairChoice = _NOTHING_TOLD) -> Examination:
+def _wait() -> None:
+    time.sleep(_BETWEEN_LOOKS)
+
+
+def examine_cache(
+    target: Target, choice: RepairChoice = _NOTHING_TOLD, pause: Callable[[], None] = _wait
+) -> Examination:
     """What is wrong with a cache, and what a repair would do. Takes no lock and writes nothing.
 
-    Under a running generator two looks have to agree before a row more or less is believed.
+    Under a running generator two looks, with a `pause` between, have to agree before a row more or less is believed.
     """
     examination = _look(target, choice)
     if target.settings.writer.mode == "live":
         for _ in range(_LOOKS - 1):
             if not any(finding.kind in _IN_FLIGHT for finding in examination.findings):
                 break
-            time.sleep(_BETWEEN_LOOKS)
+            pause()
             before, examination = examination, _look(target, choice)
             if before.plan.inventory.index == examination.plan.inventory.index:
                 break

@@ -15,7 +15,7 @@ from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.generator import Generator, last_start
 from audio_cache_daemon.eviction.memory import save_memory
 from audio_cache_daemon.eviction.release import open_in_trash, release_files
-from audio_cache_daemon.eviction.retire import mark_retired, note_verified, zero_rows
+from audio_cache_daemon.eviction.retire import mark_retired, note_verified, save_what_was_short, zero_rows
 from audio_cache_daemon.eviction.space import free_bytes
 from audio_cache_daemon.eviction.trash import TrashedRun, empty_run, expired_runs, list_trash
 from audio_cache_daemon.location import CLAP_AUDIO_NAME, CacheLocation, last_index_change
@@ -75,6 +75,7 @@ def retire_again(inventory: Inventory, target: Target, log: AuditLog) -> int:
     unsure = {number for number, run in enumerate(runs) if _lacks_proof(run, started)}
     unsure |= set(retired.run[retired.undone].tolist())
     if unsure:
+        save_what_was_short(inventory)
         written = zero_rows(inventory, np.unique(retired.row[retired.row >= 0]))
         mark_retired(location, [runs[number].directory for number in sorted(unsure)], written, last_start(generator))
     else:
@@ -186,6 +187,7 @@ def compact(inventory: Inventory, target: Target, request: RunRequest, log: Audi
         if memory is not None:
             # Before: a run that is killed has changed the index too, and the next one must not take that for a loss.
             save_memory(location, replace(memory, rows=len(inventory.rows) - rows))
+        save_what_was_short(inventory)
         compact_retired(inventory, Execution(request.run, to_trash=False))
     return rows
 

@@ -126,11 +126,28 @@ def test_repair_is_audited_before_it_is_done(cache: CacheBuilder, run: Run) -> N
 
 def test_repair_is_refused_under_a_running_generator(cache: CacheBuilder, run: Run) -> None:
     """It would go on with what it has in memory."""
+    cache.write()
+    cache.append_to_meta(b"\n")
     before = index_bytes(cache.location)
     ran = run("--cache-dir", cache.location.path, "--live", "repair", "--confirm")
     assert ran.status == 2
     assert "--writer-stopped" in ran.err
     assert index_bytes(cache.location) == before
+
+
+def test_retired_items_are_told_and_stay_retired(cache: CacheBuilder, run: Run) -> None:
+    """Their vectors are zero by our doing, which is no fault; a repair that moves their rows doesn't lose them."""
+    cache.write()
+    assert run("--cache-dir", cache.location.path, "--live", "remove-pattern", "prompt [36]", "--confirm").status == 0
+    lines = (cache.location.path / META_NAME).read_bytes()
+    arguments = ("--cache-dir", cache.location.path, "--writer-stopped")
+    found = run(*arguments, "verify", "--format", "json").json["caches"][0]["findings"]
+    assert {each["kind"]: each["count"] for each in found} == {"retired": 2}
+    (cache.location.path / META_NAME).write_bytes(b"\n" + lines)
+    ran = run(*arguments, "repair", "--confirm", "--format", "json")
+    assert ran.status == 0
+    assert {each["kind"]: each["count"] for each in ran.json["after"]["findings"]} == {"retired": 2}
+    assert (cache.location.path / META_NAME).read_bytes() == lines
 
 
 def test_what_can_not_be_proven_is_said_and_left(cache: CacheBuilder, run: Run) -> None:

@@ -15,11 +15,10 @@ from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.eviction.execute import execute_plan
 from audio_cache_daemon.eviction.execution import Execution
-from audio_cache_daemon.manifest import TRASH
 from audio_cache_daemon.eviction.lock import cache_lock
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, STATE_DIRECTORY, CacheLocation
 from audio_cache_daemon.maintenance import run_maintenance
-from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, ManifestEntry, read_manifest
+from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, TRASH, ManifestEntry, read_manifest
 from audio_cache_daemon.model import Outcome, Plan, RunReport, ScanNeeds
 from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.retention.needs import columns_needed

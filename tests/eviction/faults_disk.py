@@ -42,7 +42,7 @@ class Moment:
         audit log, of which only the end is ever read.
         """
         first = {inode: name for name, inode in sorted(self.names.items(), reverse=True)}
-        seen = [(path, mode) for path, mode in sorted(self.directories.items())]
+        seen: list[tuple[object, ...]] = sorted(self.directories.items())
         for name, inode in sorted(self.names.items()):
             path, file = Path(name), self.files[inode]
             if path.name == "lock" or path.name.startswith("audit"):
@@ -90,14 +90,14 @@ class Disk:
         now = self.keep()
         for path, inode in now.names.items():
             if moment.names.get(path) != inode:
-                os.unlink(self.directory / path)
+                (self.directory / path).unlink()
         for path in sorted(now.directories.keys() - moment.directories.keys(), reverse=True):
-            os.rmdir(self.directory / path)
+            (self.directory / path).rmdir()
         for path, mode in sorted(moment.directories.items()):
             if path not in now.directories:
-                os.mkdir(self.directory / path)
+                (self.directory / path).mkdir()
             if now.directories.get(path) != mode:
-                os.chmod(self.directory / path, mode)
+                (self.directory / path).chmod(mode)
         for inode, file in moment.files.items():
             self._mend(inode, file)
         for path, inode in moment.names.items():

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-import numpy as np
 from cache_runs import FOR_GOOD, audio_files
 from faults_world import NOTHING, POLICY, STRAY, Fate, World
 
@@ -15,7 +14,7 @@ from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.errors import ConfigError, MaintenanceError
 from audio_cache_daemon.eviction.trash import list_trash
 from audio_cache_daemon.findings import RepairChoice
-from audio_cache_daemon.location import CLAP_TEXT_NAME, META_NAME, STATE_DIRECTORY
+from audio_cache_daemon.location import META_NAME, STATE_DIRECTORY
 from audio_cache_daemon.maintenance import run_maintenance
 from audio_cache_daemon.manifest import TRASH
 from audio_cache_daemon.repairing import repair_cache
@@ -38,7 +37,8 @@ class Scenario:
 
     In the end all that was to go has this `fate`, and its files are in their places if they are `pending`. Until then
     what went can be brought back if it is `saved`. On a file system `without_exchange` names can't be exchanged.
-    Of an index that `begins_broken` nothing holds until it is repaired.
+    Of an index that `begins_broken` nothing holds until it is repaired. While the generator `is_stopped_for_it` alone
+    the index may be another than it has in memory.
     """
 
     step: Step
@@ -49,6 +49,7 @@ class Scenario:
     saved: bool = True
     without_exchange: bool = False
     begins_broken: bool = False
+    is_stopped_for_it: bool = False
 
     def check_end(self, world: World, found: list[Fate], said: str | None = None) -> None:
         """What was to be achieved is achieved, but for files that the step `said` it couldn't take away."""
@@ -67,18 +68,16 @@ class Scenario:
 def live(world: World, *, commands: Collection[str] = ()) -> WriterSettings:
     """The settings for a generator that tells when it was started, and for some of its commands."""
     generator, meta = world.generator, world.location.path / META_NAME
-    known = {
+    known: dict[str, tuple[str, ...]] = {
         "stop": ("rm", "-f", f"{generator}/running"),
         "start": ("sh", "-c", f"cp {meta} {generator}/loaded && touch {generator}/started {generator}/running"),
         "reload": ("cp", str(meta), f"{generator}/loaded"),
     }
-    chosen = {name: command for name, command in known.items() if name in commands}
-    return replace(WriterSettings(mode="live", started_file=generator / "started"), **chosen)
+    stop, start, reload = (command if name in commands else () for name, command in known.items())
+    return WriterSettings(mode="live", started_file=generator / "started", stop=stop, start=start, reload=reload)
 
 
-def run(
-    name: str, *, commands: Collection[str] | None = (), policy: Policy = POLICY, now: float = NOW
-) -> Step:
+def run(name: str, *, commands: Collection[str] | None = (), policy: Policy = POLICY, now: float = NOW) -> Step:
     """A run under a generator with some commands, or (None) one that is stopped."""
 
     def step(world: World) -> str | None:
@@ -131,7 +130,7 @@ def empty(world: World) -> str | None:
 
 
 def check_empty(world: World) -> str | None:
-    """Say what lies in the trash still. (An empty directory beside the sounds is nothing that anybody misses.)"""
+    """Say what lies in the trash still; of the sounds, for an empty directory beside them is nothing to be missed."""
     files = (world.location.audio_roots[0] / STATE_DIRECTORY / TRASH).glob("*/*")
     left = [str(path) for path in (*(world.location.state_directory / TRASH).glob("*"), *files)]
     return f"still there: {left}" if left else None
@@ -144,22 +143,24 @@ def mark_loaded(world: World) -> str | None:
 
 
 def break_index(world: World) -> str | None:
-    """Leave what a generator leaves that is killed after it saved the first of the three arrays."""
-    meta, array = world.location.path / META_NAME, world.location.path / CLAP_TEXT_NAME
-    with meta.open("ab") as file:
+    """Leave what a generator leaves that is killed after it appended a line, before it saved an array."""
+    with (world.location.path / META_NAME).open("ab") as file:
         file.write(world.items[0].line.replace(b"drop", b"more"))
-    vectors = np.load(array)
-    np.save(array, np.concatenate([vectors, vectors[:1]]))
     return None
 
 
-def repair(world: World) -> str | None:
+def repair(name: str) -> Step:
     """Repair the index, while the generator is stopped."""
-    try:
-        repaired = repair_cache(_target(world, STOPPED, POLICY), RunRequest(NOW, "repair"), RepairChoice(), lambda: NOW)
-    except (MaintenanceError, OSError) as error:
-        return str(error)
-    return "there is more to repair" if repaired.after.plan.repairs else None
+
+    def step(world: World) -> str | None:
+        target = _target(world, STOPPED, POLICY)
+        try:
+            repaired = repair_cache(target, RunRequest(NOW, name), RepairChoice(), lambda: NOW)
+        except (MaintenanceError, OSError) as error:
+            return str(error)
+        return "there is more to repair" if repaired.after.plan.repairs else None
+
+    return step
 
 
 def _target(world: World, writer: WriterSettings, policy: Policy) -> Target:
@@ -184,9 +185,7 @@ SCENARIOS = {
     "compact in a stopped run": Scenario(
         stopped("two"), (stopped("three"), mark_loaded), Fate.GONE, before=(run("one"),)
     ),
-    "stop and start the generator": Scenario(
-        run("one", commands=_STOP), (run("two", commands=_STOP),), Fate.GONE
-    ),
+    "stop and start the generator": Scenario(run("one", commands=_STOP), (run("two", commands=_STOP),), Fate.GONE),
     "reload the generator": Scenario(
         run("two", commands=("reload",)),
         (run("three", commands=("reload",)),),
@@ -244,8 +243,8 @@ SCENARIOS = {
         stopped("one", _FOR_GOOD), (stopped("two", _FOR_GOOD), mark_loaded), Fate.GONE, saved=False
     ),
     "repair": Scenario(
-        repair,
-        (repair, stopped("two", NOTHING), mark_loaded),
+        repair("one"),
+        (repair("two"), stopped("three", NOTHING), mark_loaded),
         Fate.WHOLE,
         before=(break_index,),
         begins_broken=True,

@@ -18,6 +18,8 @@ from faults_scenarios import Scenario, Step
 from faults_table import FLUSHES, TAKES_ROOM
 from faults_world import World, bring_all_back, check_items, check_settled, make_world
 
+from audio_cache_daemon.location import ARRAY_NAMES, META_NAME
+
 _EXCHANGE = "renameat2"
 
 
@@ -136,6 +138,10 @@ def sweep_kills(sweep: Sweep, tally: Tally) -> list[Interrupted]:
         tally.moments += 1
         with tally.trying(f"killed at {interrupted.call}"):
             sweep.disk.bring_back(interrupted.moment)
+            names = {path.name for path in sweep.world.location.path.iterdir()}
+            assert names >= {META_NAME, *ARRAY_NAMES}, "an index file is missing"
+            if sweep.scenario.is_stopped_for_it:
+                assert sweep.world.is_loaded or not sweep.world.is_running, "the generator runs beside another index"
             sweep.check_after(back=True)
     return killed
 

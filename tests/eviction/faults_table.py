@@ -1,4 +1,4 @@
-"""The system calls that change what is on a disk, and those that don't: each that a run makes has to be in one table."""
+"""The system calls that change what is on a disk, and those that don't: each that a run makes has to be in a table."""
 
 from __future__ import annotations
 
@@ -85,3 +85,17 @@ TAKES_ROOM = frozenset(
     {"write", "writev", "pwrite64", "copy_file_range", "fallocate", OPENAT, "mkdir", "link", "linkat", "rename"}
 ) | {"renameat", "renameat2", "fsync", "fdatasync", "fsetxattr"}
 """Those that a full disk refuses first."""
+
+_HARMLESS = """
+access arch_prctl brk chdir clock_gettime clock_nanosleep clone clone3 close close_range connect dup dup2 dup3
+execve exit exit_group faccessat faccessat2 fadvise64 fchdir fcntl fgetxattr flistxattr flock fork fstat fstatfs
+futex getcwd getdents64 getegid geteuid getgid getgroups getpgrp getpid getppid getrandom getresgid getresuid
+gettid getuid getxattr ioctl listxattr lseek lstat madvise membarrier mmap mprotect mremap munmap nanosleep
+newfstatat pipe pipe2 poll ppoll prctl pread64 preadv prlimit64 pselect6 read readlink readlinkat readv
+recvfrom recvmsg restart_syscall rseq rt_sigaction rt_sigprocmask rt_sigreturn sched_getaffinity sched_yield
+seccomp select sendmsg sendto set_robust_list set_tid_address setpgid setsid sigaltstack socket stat statfs statx
+sysinfo tgkill umask uname vfork wait4 waitid
+"""
+
+HARMLESS = frozenset(_HARMLESS.split())
+"""Calls that change nothing on a disk, as a run makes them: it opens with `openat` alone, and maps no file to write."""

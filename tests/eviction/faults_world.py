@@ -70,7 +70,8 @@ def make_world(directory: Path) -> World:
     cache = CacheBuilder(directory)
     paths = [cache.add("drop this" if row in (0, 2) else f"keep {row}", quality=0.2 + row / 10) for row in range(4)]
     for row, named in ((4, 3), (5, 0)):
-        paths.append(cache.add("drop this", quality=row / 10, path=str(paths[named])) and paths[named])
+        cache.add("drop this", quality=row / 10, path=str(paths[named]))
+        paths.append(paths[named])
     paths.append(cache.add("keep 6", quality=0.7))
     cache.add_stray(STRAY)
     location = cache.write()

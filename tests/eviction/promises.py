@@ -8,10 +8,10 @@ from pathlib import Path
 
 from cache_runs import DROP, Item, TrashedRun, audio_files, open_trash, read_items, run_policy
 
-from audio_cache_daemon.manifest import TRASH
 from audio_cache_daemon.eviction.lock import cache_lock
 from audio_cache_daemon.eviction.recovery import recover
 from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.manifest import TRASH
 from audio_cache_daemon.model import RunResult
 from audio_cache_daemon.retention.policy import InState, Policy, Rule
 from builders import CacheBuilder

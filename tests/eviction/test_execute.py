@@ -26,8 +26,8 @@ from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
 from audio_cache_daemon.eviction.execute import execute_plan
 from audio_cache_daemon.eviction.execution import Execution
-from audio_cache_daemon.manifest import TRASH
 from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, META_NAME, CacheLocation
+from audio_cache_daemon.manifest import TRASH
 from audio_cache_daemon.model import RunResult
 from audio_cache_daemon.retention.needs import columns_needed
 from audio_cache_daemon.retention.plan import plan_evictions

@@ -13,9 +13,9 @@ import pytest
 from cache_runs import audio_files, execute, make_dozen, plan_policy, read_items, snapshot
 from child_run import NOBODY, Answer, order_for, run_child
 
-from audio_cache_daemon.manifest import TRASH
 from audio_cache_daemon.eviction.memory import remember, save_memory
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, STATE_DIRECTORY, CacheLocation
+from audio_cache_daemon.manifest import TRASH
 from builders import CacheBuilder
 
 WRITER, STRANGER, GROUP = 12345, 23456, 34567

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cache_runs import snapshot
+from cache_runs import snapshot, target_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from repair_runs import ROWS, TORN, examine, kill_repairs, locate, make_slots, repair
@@ -31,6 +31,7 @@ from audio_cache_daemon.location import (
     CacheLocation,
 )
 from audio_cache_daemon.model import ScanNeeds
+from audio_cache_daemon.repairing import examine_cache
 from builders import NOW, CacheBuilder
 from slots import Slot, index_bytes, read_slots, write_flat, write_slots
 
@@ -236,6 +237,8 @@ def test_a_repair_that_was_killed_is_completed_or_undone(tmp_path: Path) -> None
     assert len(locations) > 20
     undone = 0
     for location in locations:
+        found = {finding.kind for finding in examine_cache(target_of(location)).findings}
+        assert ("interrupted_run" in found) == (interrupted_run(location) is not None)
         with cache_lock(location):
             recover(location, lambda: None)
         before = examine(location)

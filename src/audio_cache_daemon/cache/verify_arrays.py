@@ -132,7 +132,7 @@ def _say_partners(evidence: Evidence) -> str:
     for name, mask in ((CLAP_TEXT_NAME, match.text), (CLAP_AUDIO_NAME, match.audio)):
         if not mask.all():
             parts.append(f"row {list_numbers(np.flatnonzero(~mask))} of {name}")
-    return f"by the scores {' and '.join(parts)} are parts without a whole item: repair takes them out, and saves them"
+    return f"by the scores {' and '.join(parts)} lack their other half: repair takes that out, and saves it"
 
 
 def describe_match(evidence: Evidence, plan: RepairPlan) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from audio_cache_daemon.cache.scan import open_index
 from audio_cache_daemon.cache.verify_plan import Evidence
 from audio_cache_daemon.findings import MOST_FINDINGS, Finding, Mend, Severity, counted
 from audio_cache_daemon.formats import decode_row, read_lines
+from audio_cache_daemon.location import META_NAME
 from audio_cache_daemon.model import Inventory, ItemState, StrayKind
 from audio_cache_daemon.units import format_size
 
@@ -46,19 +47,26 @@ def describe_files(evidence: Evidence) -> Iterator[Finding]:
 def _describe_missing(inventory: Inventory) -> Iterator[Finding]:
     numbers = np.flatnonzero(inventory.rows.missing())
     remedy = "a rule with state: missing takes such items"
-    message = "the audio file isn't there; the generator serves it all the same"
     told = numbers[:MOST_FINDINGS]
     with open_index(inventory.location) as meta:
         lines = read_lines(meta.fileno(), inventory.rows.offset, told)
         for number, line in zip(told.tolist(), lines, strict=True):
             row, _ = decode_row(line)
-            path = row.path or "" if row is not None else ""
+            message = f"its audio file isn't there: {row.path if row is not None else 'unknown'}"
             yield Finding(
-                "missing_file", Severity.WARNING, path, message, number + 1, number, mend=Mend.PERSON, remedy=remedy
+                "missing_file",
+                Severity.WARNING,
+                META_NAME,
+                message,
+                number + 1,
+                number,
+                mend=Mend.PERSON,
+                remedy=remedy,
             )
     rest = len(numbers) - len(told)
     if rest:
-        yield Finding("missing_file", Severity.WARNING, "", message, count=rest, mend=Mend.PERSON, remedy=remedy)
+        message = f"{counted(rest, 'more row')} whose audio file isn't there"
+        yield Finding("missing_file", Severity.WARNING, META_NAME, message, count=rest, mend=Mend.PERSON, remedy=remedy)
 
 
 def _describe_shared(evidence: Evidence) -> Iterator[Finding]:

@@ -144,13 +144,13 @@ def _describe_unended(line: bytes, number: int) -> Finding:
 
 
 def _describe(kind: str, number: int, message: str) -> Finding:
-    drop = f"repair --drop-line {number} takes it out, with its vectors, and saves both"
+    drop = f"repair --drop-line {number} takes it out with its vectors"
     if kind == "blank_line":
         message, mend, remedy = "a blank line; the generator won't start on it", Mend.REPAIR, "repair drops it"
     elif kind == "foreign_key":
-        mend, remedy = Mend.OPTION, f"take the key out of the line with an editor, or {drop}"
+        mend, remedy = Mend.OPTION, f"take the key out with an editor, or {drop}"
     elif kind == "mistyped_value":
-        mend, remedy = Mend.OPTION, f"write the value as it should be with an editor, or {drop}"
+        mend, remedy = Mend.OPTION, f"correct the value with an editor, or {drop}"
     else:
         message, mend, remedy = f"{message}; the generator won't start on it", Mend.OPTION, drop
     severity = Severity.WARNING if kind == "mistyped_value" else Severity.ERROR

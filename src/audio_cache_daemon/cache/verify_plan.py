@@ -14,8 +14,13 @@ from audio_cache_daemon.findings import Repair, RepairChoice, RepairPlan
 from audio_cache_daemon.location import BGE_TEXT_NAME, CLAP_AUDIO_NAME, CLAP_TEXT_NAME, META_NAME
 from audio_cache_daemon.model import Bools, Ints, Inventory
 
+UNPROVEN = "no row has a score, so nothing proves which vectors belong to which row"
+
 _SHOWN = 8
 """Numbers that a message names."""
+
+_LOST = (LineKind.BLANK, LineKind.TORN)
+"""Lines that go in any case, with their vectors if they have any: there is nothing to be read from them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ def plan_repair(evidence: Evidence, choice: RepairChoice) -> RepairPlan:
         return RepairPlan(evidence.inventory, {}, obstacle=match.reason)
     if match.gap > 1 and not choice.drop_unmatched:
         return RepairPlan(evidence.inventory, {}, obstacle=_say_gap(match))
-    dropped = match.lines & (told | lines.of(*NO_ROWS))
+    dropped = match.lines & (told | lines.of(*_LOST))
     if dropped.any() and not match.proven:
         return RepairPlan(evidence.inventory, {}, obstacle=UNPROVEN)
     if match.proven:
@@ -61,12 +66,6 @@ def plan_repair(evidence: Evidence, choice: RepairChoice) -> RepairPlan:
         repairs += (Repair("torn_tail", f"end line {len(lines)}, the last one, which is whole"),)
     blanks = frozenset({BGE_TEXT_NAME}) if blanked else frozenset[str]()
     return RepairPlan(evidence.inventory, kept, repairs, blanks, evidence.empty, ends_line)
-
-
-NO_ROWS = (LineKind.BLANK, LineKind.TORN)
-"""Lines that go in any case: nothing can be read from them."""
-
-UNPROVEN = "no row has a score, so nothing proves which vectors belong to which row"
 
 
 def bge_companion(evidence: Evidence) -> str | None:
@@ -130,7 +129,7 @@ def _add_bge(evidence: Evidence, kept: dict[str, Bools]) -> bool:
 
 def _describe(evidence: Evidence, match: Match, told: Bools, dropped: Bools, *, blanked: bool) -> Iterator[Repair]:
     lines = evidence.lines
-    gone = (~match.lines | lines.of(*NO_ROWS)) & ~told
+    gone = (~match.lines | lines.of(*_LOST)) & ~told
     for kind, name, action in (
         (LineKind.TORN, "torn_tail", "cut the torn {}"),
         (LineKind.BLANK, "blank_line", "drop blank {}"),
@@ -167,13 +166,14 @@ def _describe_vectors(evidence: Evidence, match: Match, gone: Bools) -> Iterator
     """What goes of the arrays because it has no line, or none that can be read."""
     pairs = gone[match.lines]
     with_bge = bge_companion(evidence) if BGE_TEXT_NAME in evidence.inventory.index.arrays else None
-    places: dict[tuple[int, ...], list[str]] = {}
+    places: dict[bytes, list[str]] = {}
     for name, mask in ((CLAP_TEXT_NAME, match.text), (CLAP_AUDIO_NAME, match.audio)):
         alone = ~mask
         alone[np.flatnonzero(mask)[pairs]] = True
         names = [name, BGE_TEXT_NAME] if name == with_bge else [name]
-        places.setdefault(tuple(np.flatnonzero(alone).tolist()), []).extend(names)
-    for rows, names in places.items():
-        if rows:
-            numbers = f"row{'s' if len(rows) != 1 else ''} {list_numbers(np.array(rows))}"
-            yield Repair("vector_alone", f"take {numbers} out of {join(names)}: no whole item", len(rows))
+        if alone.any():
+            places.setdefault(np.flatnonzero(alone).tobytes(), []).extend(names)
+    for content, names in places.items():
+        rows = np.frombuffer(content, np.int64)
+        numbers = f"row{'s' if len(rows) != 1 else ''} {list_numbers(rows)}"
+        yield Repair("vector_alone", f"take {numbers} out of {join(names)}: no whole item", len(rows))

@@ -12,8 +12,8 @@ from audio_cache_daemon.cli.screens import output, print_json, wants_json
 from audio_cache_daemon.cli.target import choose_targets
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.formats import stray_id
-from audio_cache_daemon.planning import observe
 from audio_cache_daemon.model import Inventory, StrayKind
+from audio_cache_daemon.planning import observe
 from audio_cache_daemon.readback import ReadRow, RowReader
 from audio_cache_daemon.reporting.explanations import (
     ExplanationView,

@@ -7,7 +7,8 @@ both are kept, and the same questions are asked again. Only when nothing is left
 its end drops the old files.
 
 An addition in flight looks like one that the generator died in. So what lacks rows is only believed when a later run
-finds all files as an earlier one left them; until then the journal stays open.
+finds all files as an earlier one left them; until then the journal stays open. That goes for vectors of BGE too, which
+the generator may have been told not to save.
 
 A crash at any point is recovered by the same function: an exchange that hasn't begun is undone, if the files that it
 would replace can be read whole; one that has is completed. There is never a way back to a file that was written to.
@@ -166,7 +167,7 @@ def _go_on(location: CacheLocation, seen: _Seen) -> _Step:
     choice = choose_readings(look, look.count_lines())
     if look.is_untouched() and choice.is_plain():
         return _Step.HELD if twice or not _may_be_loaded(look) else _Step.WAITS
-    if not (from_before or _is_at_rest(look, choice, twice=twice)):
+    if not (from_before or _is_at_rest(look, choice)):
         return _Step.WAITS
     try:
         _merge(location, generations, look, choice)
@@ -219,15 +220,11 @@ def _may_be_loaded(look: Look) -> bool:
     return text is not None and bge is not None and bge.file.old_rows < text.file.old_rows
 
 
-def _is_at_rest(look: Look, choice: Choice, *, twice: bool) -> bool:
-    """Whether no addition is in flight: each line is whole, and has its row in each array.
-
-    The generator may have been told to save no BGE vectors, so these may lack, if a second look finds no more of them.
-    """
+def _is_at_rest(look: Look, choice: Choice) -> bool:
+    """Whether no addition is in flight: each line is whole, and has its row in each array."""
     if any(file.is_torn or file.is_lost for file in look.arrays.values()) or choice.is_contradicted:
         return False
-    lacking = [name for name in look.arrays if not choice.is_complete(name)]
-    return not any(look.open_ends()) and (not lacking or (lacking == [BGE_TEXT_NAME] and twice))
+    return not any(look.open_ends()) and all(choice.is_complete(name) for name in look.arrays)
 
 
 def _merge(location: CacheLocation, generations: Sequence[Generation], look: Look, choice: Choice) -> None:

@@ -21,7 +21,7 @@ from audio_cache_daemon.eviction.journal import FileExchange, Generation, Source
 from audio_cache_daemon.eviction.ranges import same_bytes
 from audio_cache_daemon.eviction.reconcile_look import FileLook, Look, Stretch, iter_lines, iter_rows
 from audio_cache_daemon.formats import decode_row, qualities, read_array_info
-from audio_cache_daemon.location import ARRAY_NAMES, CLAP_AUDIO_NAME, CLAP_TEXT_NAME
+from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, CLAP_AUDIO_NAME, CLAP_TEXT_NAME
 from audio_cache_daemon.model import ArrayInfo
 from audio_cache_daemon.paths import open_regular
 
@@ -67,13 +67,15 @@ def choose_readings(look: Look, lines: int) -> Choice:
     names = [name for name in ARRAY_NAMES if name in look.arrays and not look.arrays[name].is_torn]
     possible = {name: [each for each in _readings(look, name) if each.count <= lines] for name in names}
     combined = [dict(zip(names, each, strict=True)) for each in itertools.product(*(possible[name] for name in names))]
-    combined = [each for each in combined if _is_in_order(look, each)]
+    combined = [each for each in combined if _is_in_order(look, each) and _is_in_turn(look, each, lines)]
     if len(combined) == 1 and not any(reading.count for reading in combined[0].values()):
         return Choice(lines, dict(combined[0]))
     return _choose(look, lines, names, combined)
 
 
 def _choose(look: Look, lines: int, names: Sequence[str], combined: Sequence[dict[str, Reading]]) -> Choice:
+    if len(combined) > 1:
+        combined = [each for each in combined if _texts_agree(look, each)]
     proofs = [_prove(look, each) for each in combined]
     sound = [(proof, each) for proof, each in zip(proofs, combined, strict=True) if proof is not None]
     if not sound:
@@ -82,11 +84,14 @@ def _choose(look: Look, lines: int, names: Sequence[str], combined: Sequence[dic
         if len(combined) == 1:
             readings |= combined[0]
         return Choice(lines, readings, is_contradicted=bool(combined))
-    whole = [(proof, each) for proof, each in sound if all(one.count == lines for one in each.values())]
-    best = whole or sound
-    most = max(proof for proof, _ in best)
-    winners = [each for proof, each in best if proof == most]
+    # Most likely each line has its rows, else all but the last line; what proves more counts more.
+    ranks = [(min(2, 2 + _least(each) - lines), proof) for proof, each in sound]
+    winners = [each for rank, (_, each) in zip(ranks, sound, strict=True) if rank == max(ranks)]
     return Choice(lines, {name: _agreed([each[name] for each in winners]) for name in names})
+
+
+def _least(readings: dict[str, Reading]) -> int:
+    return min(reading.count for reading in readings.values())
 
 
 def _agreed(readings: Sequence[Reading]) -> Reading | None:
@@ -178,6 +183,37 @@ def _is_in_order(look: Look, readings: dict[str, Reading]) -> bool:
         if any(other.saved_count <= own and not other.is_lost for other in before):
             return False
     return True
+
+
+def _is_in_turn(look: Look, readings: dict[str, Reading], lines: int) -> bool:
+    """Whether the arrays have as many rows as additions can have saved, each of which saves T, then A, then B.
+
+    So none has more rows than one before it; and an addition that died in the saving of one has saved none behind.
+    """
+    most = lines
+    for name in ARRAY_NAMES:
+        found = look.arrays.get(name)
+        if found is None or not _was_whole(look, name):
+            continue
+        if found.is_torn or found.is_lost:
+            most = min(most, lines - 1)
+        elif readings[name].count > most:
+            return False
+        else:
+            most = readings[name].count
+    return True
+
+
+def _texts_agree(look: Look, readings: dict[str, Reading]) -> bool:
+    """Whether an added row repeats the text of a dropped one at the end in both arrays of texts, or in neither."""
+    names = (CLAP_TEXT_NAME, BGE_TEXT_NAME)
+    if any(name not in readings or not _was_whole(look, name) for name in names):
+        return True
+    file = look.arrays[BGE_TEXT_NAME].file
+    ends = [[Stretch(look.generation.directory / name, file.new_rows, file.old_rows)] for name in names]
+    dropped = list(zip(*map(iter_rows, ends), strict=False))
+    added = zip(*(iter_rows(readings[name].tail) for name in names), strict=False)
+    return all((text == old_text) == (bge == old_bge) for text, bge in added for old_text, old_bge in dropped)
 
 
 def _was_whole(look: Look, name: str) -> bool:

@@ -63,14 +63,15 @@ def repair_index(plan: RepairPlan, execution: Execution, now: float) -> Path:
         sync_directory(location.path)
         rewrite_index(location, list(_changes(plan, directory)), execution)
     except BaseException as error:
-        if read_journal(location) is None:
+        is_begun = read_journal(location) is not None
+        if not is_begun:
             with suppress(OSError):
                 _bring_back(plan, directory)
                 shutil.rmtree(directory)
         if isinstance(error, OSError):
+            outcome = "the next run or repair goes on from there" if is_begun else "nothing was changed"
             raise MaintenanceError(
-                f"{error.filename or location.path}: {error.strerror}; nothing was changed: make room or mend the "
-                "permissions"
+                f"{error.filename or location.path}: {error.strerror}; {outcome}: make room or mend the permissions"
             ) from None
         raise
     return directory

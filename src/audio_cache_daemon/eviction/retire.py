@@ -23,10 +23,10 @@ from audio_cache_daemon.eviction.manifest import save_note, save_rows
 from audio_cache_daemon.eviction.overwrite import overwrite_rows
 from audio_cache_daemon.eviction.removal import remove_run
 from audio_cache_daemon.eviction.second_look import write_manifest
-from audio_cache_daemon.formats import read_array_info, read_lines, row_offsets
+from audio_cache_daemon.formats import array_header, read_array_info, read_lines, row_offsets
 from audio_cache_daemon.location import CLAP_AUDIO_NAME, CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, ManifestEntry, RunNote, read_manifest
-from audio_cache_daemon.model import Bools, FileIdentity, Ints, Inventory, Outcome, OutcomeKind, Plan
+from audio_cache_daemon.model import ArrayInfo, Bools, FileIdentity, Ints, Inventory, Outcome, OutcomeKind, Plan
 from audio_cache_daemon.own_files import encode_own, own_subdirectories
 from audio_cache_daemon.paths import open_regular
 from audio_cache_daemon.retired import (
@@ -35,6 +35,7 @@ from audio_cache_daemon.retired import (
     RETIRED,
     UNFINISHED,
     VERIFIED_NAME,
+    RetiredRun,
     WriterMark,
     load_retired,
     read_restored,
@@ -80,6 +81,36 @@ def zero_rows(inventory: Inventory, rows: Ints, saved: Path | None = None) -> Ma
             zeros = repeat(bytes(info.row_bytes))
             written[name] = overwrite_rows(inventory.location.path / name, info, rows, zeros, expected)
     return written
+
+
+def save_what_was_short(inventory: Inventory) -> None:
+    """Save the vectors of retired items from arrays that were short when they were retired, and aren't now.
+
+    An addition that was in flight had still to save them. Before this no zeros may be written over them, nor rows
+    dropped. OSError as it comes.
+    """
+    retired = inventory.retired
+    for number, run in enumerate(load_retired(inventory.location)):
+        rows = retired.row[retired.run == number]
+        for name, info in inventory.index.arrays.items():
+            if info.rows == len(inventory.rows) and (rows >= 0).any() and not (run.directory / name).exists():
+                _save_late(inventory.location, run, info, rows)
+
+
+def _save_late(location: CacheLocation, run: RetiredRun, info: ArrayInfo, rows: Ints) -> None:
+    vectors = [bytes(info.row_bytes)] * sum(1 for _ in read_manifest(run.directory / MANIFEST_NAME))
+    order = np.argsort(rows)
+    order = order[rows[order] >= 0]
+    descriptor = open_regular(location.path / info.name)
+    try:
+        for place, vector in zip(order.tolist(), read_lines(descriptor, row_offsets(info), rows[order]), strict=True):
+            vectors[run.places[place]] = vector
+    finally:
+        os.close(descriptor)
+    content = array_header(info, len(vectors)) + b"".join(vectors)
+    for directory in (location.state_directory / TRASH / run.run, run.directory):
+        if directory.is_dir():
+            write_durably(directory / info.name, content)
 
 
 def mark_retired(

@@ -22,7 +22,7 @@ from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
 from audio_cache_daemon.eviction.build import build_files, copy_permissions
 from audio_cache_daemon.eviction.changes import Addition, FileChange, changes_of
 from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory
-from audio_cache_daemon.eviction.exchange import exchange
+from audio_cache_daemon.eviction.exchange import exchange, settle
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.journal import (
     EXCHANGE_ORDER,
@@ -105,16 +105,14 @@ def check_unchanged(location: CacheLocation, known: dict[str, FileIdentity]) -> 
 def exchange_index(location: CacheLocation, journal: Journal) -> None:
     """Let the new files take the place of the old; MaintenanceError when the system refuses, and nothing changed."""
     directory = rewrite_directory(location)
-    done: list[FileExchange] = []
     try:
         for file in journal.files:
             exchange(directory / file.name, location.path / file.name)
-            done.append(file)
     except OSError as error:
-        if not _take_back(location, directory, done):
+        if not _take_back(location, directory, journal.files):
             raise MaintenanceError(
-                f"{location.path}: the new index could take the place of the old only in part ({error.strerror}), and "
-                "the generator wrote to it since: the next run goes on from there"
+                f"{location.path}: the new index took the place of the old only in part ({error.strerror}), and that "
+                "can't be undone now: the next run goes on from there"
             ) from None
         finish_rewrite(location)
         raise MaintenanceError(
@@ -129,14 +127,23 @@ def flush_exchange(location: CacheLocation, directory: Path) -> None:
     sync_directory(directory)
 
 
-def _take_back(location: CacheLocation, directory: Path, done: Sequence[FileExchange]) -> bool:
-    """Undo exchanges, unless somebody wrote to a file since."""
-    for file in done:
-        halves = identity_of(location.path / file.name), identity_of(directory / file.name)
-        if not is_same(halves[0], file.new) or not is_same(halves[1], file.old):
-            return False
-    for file in reversed(done):
-        exchange(directory / file.name, location.path / file.name)
+def _take_back(location: CacheLocation, directory: Path, files: Sequence[FileExchange]) -> bool:
+    """Undo what was exchanged of these files, unless somebody wrote to one since, or the system refuses that too."""
+    done = []
+    try:
+        for file in files:
+            # By renames an exchange can be refused halfway: then neither half is ours to drop yet.
+            settle(directory / file.name)
+            ours, theirs = (identity_of(place / file.name) for place in (directory, location.path))
+            if is_same(ours, file.new):
+                continue
+            if not is_same(ours, file.old) or not is_same(theirs, file.new):
+                return False
+            done.append(file)
+        for file in reversed(done):
+            exchange(directory / file.name, location.path / file.name)
+    except OSError:
+        return False
     return True
 
 

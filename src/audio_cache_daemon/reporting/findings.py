@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from audio_cache_daemon.findings import Examination, Finding, Mend, RepairPlan, Severity, counted
+from audio_cache_daemon.location import META_NAME
 from audio_cache_daemon.reporting.terminal import Screen, Symbol
 
 _SHOWN = 10
@@ -62,13 +63,16 @@ def print_repair(screen: Screen, examination: Examination) -> None:
         )
     elif plan.obstacle is None:
         screen.line(f"{name}: there is nothing that repair can mend", Symbol.SUCCESS)
-    left = [finding for finding in examination.findings if _is_left(finding)]
+    left = [finding for finding in examination.findings if _is_left(finding, plan)]
     if left:
         screen.heading(f"{name}: left to you")
         _print_findings(screen, list(_cut_short(left)))
 
 
-def _is_left(finding: Finding) -> bool:
+def _is_left(finding: Finding, plan: RepairPlan) -> bool:
+    """Whether an error stays after the repair."""
+    if finding.line is not None and META_NAME in plan.kept and not plan.kept[META_NAME][finding.line - 1]:
+        return False
     return finding.severity == Severity.ERROR and finding.mend != Mend.REPAIR
 
 
