@@ -137,7 +137,7 @@ def test_what_acts_and_tells_of_it_is_harmless(evil: Evil) -> None:
     assert "evicted" in shown
     assert_harmless(shown, "run-once")
     (run,) = (path.name for path in (evil.builder.location.state_directory / "trash").iterdir())
-    fake = evil.builder.location.state_directory / "trash" / f"{run}\x1b]0;owned\x07\u202e\udcff"
+    fake = evil.builder.location.state_directory / "trash" / f"{run}\x1b]0;owned\x07\u202e"
     fake.mkdir()
     for name in ("run.json", "manifest.jsonl", "rows.jsonl"):
         (fake / name).write_bytes((fake.with_name(run) / name).read_bytes())
