@@ -56,12 +56,12 @@ class Change:
     share: float
     length: int
     data: bytes
-    value: Any
+    choice: int = 0
 
-    def apply(self, content: bytes) -> bytes:
-        """The bytes afterwards."""
+    def apply(self, content: bytes, outside: Path) -> bytes:
+        """The bytes afterwards; `outside` is what they are to lead to."""
         if self.kind == "value":
-            return _change_value(content, self.share, self.value)
+            return _change_value(content, self).replace(b"OUTSIDE", str(outside).encode())
         at = int(self.share * len(content))
         end = min(len(content), at + self.length)
         pieces = {
@@ -77,22 +77,31 @@ class Change:
         return content[:at] + pieces[self.kind] + content[start_of_rest:]
 
 
-def _change_value(content: bytes, share: float, value: Any) -> bytes:
-    """A line of JSON with one of its values replaced, somewhere in the depth of it."""
+def _change_value(content: bytes, change: Change) -> bytes:
+    """A line of JSON with one of its values replaced, somewhere in the depth of it, mostly by another of its type."""
     lines = content.splitlines(keepends=True)
     if not lines:
         return content
-    number = min(len(lines) - 1, int(share * len(lines)))
+    number = int(change.share * len(lines))
     try:
         tree = json.loads(lines[number])
     except (ValueError, RecursionError):
         return content
     places = list(_places(tree))
     if places:
-        holder, key = places[int(share * 7919) % len(places)]
-        holder[key] = value
+        holder, key = places[change.length % len(places)]
+        holder[key] = _replacement(holder[key], change.choice)
     lines[number] = json.dumps(tree).encode() + b"\n"
     return b"".join(lines)
+
+
+def _replacement(value: Any, choice: int) -> Any:
+    pool: list[Any] = OTHERS
+    if choice % 4 and isinstance(value, str):
+        pool = TEXTS
+    elif choice % 4 and isinstance(value, int | float):
+        pool = NUMBERS
+    return pool[choice // 4 % len(pool)]
 
 
 def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
@@ -116,36 +125,10 @@ TOKENS = [
     b"\n",
 ]
 TOKENS += [b"{", b"}", b"\0", b"\xff", b"\r\n", b"9" * 40, b"True", b"'", b"(", b"\\", b"\x1b]0;x\x07", b"[" * 3000]
-VALUES: list[Any] = [
-    "..",
-    "",
-    "/",
-    "a/../../../outside/precious.wav",
-    "/etc/passwd.wav",
-    "\x00",
-    "\udcff",
-    "x" * 5000,
-    None,
-    True,
-]
-VALUES += [
-    -1,
-    0,
-    2**31,
-    2**63,
-    2**64,
-    10**400,
-    1e308,
-    -1e308,
-    0.5,
-    [],
-    {},
-    [[]],
-    ["meta.jsonl"],
-    ".",
-    "meta.jsonl",
-    "AA==",
-]
+TEXTS = ["..", "", "/", ".", "a/../../../outside/precious.wav", "../../../outside/precious.wav", "/etc/passwd.wav"]
+TEXTS += ["\x00", "\udcff", "x" * 5000, "meta.jsonl", "AA==", "OUTSIDE", "OUTSIDE/precious.wav"]
+NUMBERS = [-1, 0, 2**31, 2**63, 2**64, 10**400, 1e308, -1e308, 0.5, True]
+OTHERS: list[Any] = [None, [], {}, [[]], ["meta.jsonl"], [-1], *TEXTS, *NUMBERS]
 
 
 @st.composite
@@ -154,8 +137,8 @@ def changes(draw: st.DrawFn) -> Change:
     kind = draw(st.sampled_from(["value", "value", "value", "insert", "replace", "delete", "repeat", "flip", "cut"]))
     share = draw(st.floats(0, 1, exclude_max=True))
     data = draw(st.one_of(st.sampled_from(TOKENS), st.binary(max_size=12))) if kind in {"insert", "replace"} else b""
-    length = draw(st.integers(1, 40)) if kind not in {"value", "insert", "cut"} else 1
-    return Change(kind, share, length, data, draw(st.sampled_from(VALUES)) if kind == "value" else None)
+    length = draw(st.integers(1, 40)) if kind not in {"insert", "cut"} else 1
+    return Change(kind, share, length, data, draw(st.integers(0, 999)) if kind == "value" else 0)
 
 
 @dataclass(frozen=True)
@@ -189,7 +172,7 @@ def check_case(world: World, case: Case) -> None:
     for path in sorted(world.cache.glob(case.target)):
         content = path.read_bytes()
         for change in case.changes:
-            content = change.apply(content)
+            content = change.apply(content, world.outside)
         path.write_bytes(content)
     with time_limit(SECONDS_A_CASE):
         for command in case.commands:

@@ -117,3 +117,12 @@ def test_what_is_nested_too_deep_is_no_memory(location: CacheLocation, open_: by
     memory_path(location).write_bytes(b'{"version": 1, "x": ' + open_ * 100_000)
     with pytest.raises(MaintenanceError, match=r"state\.json can't be read"):
         load_memory(location)
+
+
+@pytest.mark.parametrize("rows", [-1, 2**63, 10**400])
+def test_an_index_of_no_possible_size_is_no_memory(location: CacheLocation, rows: int) -> None:
+    """The sentinel that compares with it would fail in a worse way."""
+    content = encode_memory(MEMORY).replace(b'"rows":3', b'"rows":%d' % rows)
+    memory_path(location).write_bytes(content)
+    with pytest.raises(MaintenanceError, match=r"state\.json can't be read"):
+        load_memory(location)

@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from audio_cache_daemon.errors import StateUnreadableError
-from audio_cache_daemon.own_files import decode_own, is_path_below, is_plain_name
+from audio_cache_daemon.own_files import Number, decode_own, is_path_below, is_plain_name
 
 TRASH = "trash"
 """The directory of evicted files, in a state directory."""
@@ -36,14 +36,14 @@ class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     id: str
-    root: int
+    root: Number
     file: str
     name: str
-    size: int
-    inode: int
-    mtime_ns: int
-    row: int = -1
-    stray: int = -1
+    size: Number
+    inode: Number
+    mtime_ns: Number
+    row: Number = -1
+    stray: Number = -1
 
     def __post_init__(self) -> None:
         if self.file and not is_path_below(self.file):

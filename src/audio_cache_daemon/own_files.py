@@ -7,13 +7,16 @@ import math
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
 
 from audio_cache_daemon.location import STATE_DIRECTORY
 
 T = TypeVar("T")
+
+Number: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A whole number as files and columns have it: what is read back can be no larger."""
 
 
 def encode_own(value: object) -> bytes:

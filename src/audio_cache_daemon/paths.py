@@ -124,6 +124,11 @@ class Folders:
         self._mounts = _mount_points()
         self._open: OrderedDict[tuple[int, tuple[str, ...]], int] = OrderedDict()
 
+    def mounts_below(self) -> frozenset[str]:
+        """Where other file systems are mounted below the roots."""
+        roots = tuple(os.path.realpath(root.path).rstrip("/") + "/" for root in self.roots)
+        return frozenset(point for point in self._mounts if point.startswith(roots))
+
     def descriptor(self, root: int, parts: tuple[str, ...]) -> int:
         """A descriptor of the directory `parts` below a root, valid until the next call.
 

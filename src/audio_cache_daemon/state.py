@@ -20,6 +20,10 @@ class _StateFile(msgspec.Struct, frozen=True):
     version: Literal[1]
     memory: Memory
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.memory.rows < 2**63:
+            raise ValueError(f"an index of {self.memory.rows} rows can't be")
+
 
 class _AuditHead(msgspec.Struct, frozen=True):
     seq: int

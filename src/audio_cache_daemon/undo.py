@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from audio_cache_daemon.cache.vectors import check_alignment
-from audio_cache_daemon.errors import ConfigError, MaintenanceError
+from audio_cache_daemon.cache.vectors import check_alignment, check_rows
+from audio_cache_daemon.errors import ConfigError, DeferredError, MaintenanceError
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.lock import cache_lock
 from audio_cache_daemon.eviction.memory import save_audit_head, save_memory
@@ -17,6 +17,7 @@ from audio_cache_daemon.eviction.recovery import recover
 from audio_cache_daemon.eviction.restore import Restored, TrashedItem, choose_items, read_run, restore_items
 from audio_cache_daemon.eviction.trash import TrashedRun, empty_run
 from audio_cache_daemon.formats import creation_times, decode_row, row_id
+from audio_cache_daemon.location import BGE_TEXT_NAME, last_index_change
 from audio_cache_daemon.model import Inventory, Memory
 from audio_cache_daemon.planning import observe
 from audio_cache_daemon.reporting.audit import AuditContext, AuditLog
@@ -38,7 +39,9 @@ def restore_from_trash(
         memory = load_memory(location)
         inventory = observe(target, memory)
         is_live = target.settings.writer.mode == "live"
-        if not is_live:
+        if is_live:
+            _check_at_rest(target, inventory, request.now)
+        else:
             check_alignment(inventory)
         saved = read_run(location, run)
         items = choose_items(saved.items, wanted)
@@ -55,6 +58,18 @@ def restore_from_trash(
         until = request.now + target.settings.policy.trash.keep
         save_memory(location, _remember_restored(memory, inventory, back, until))
     return results
+
+
+def _check_at_rest(target: Target, inventory: Inventory, now: float) -> None:
+    """An addition in flight would save zeros over vectors that are brought back; the last array may be short for long.
+
+    InconsistentIndexError or DeferredError when there is one, or may be.
+    """
+    check_rows(inventory, np.empty(0, np.int64))
+    bge, changed = inventory.index.arrays.get(BGE_TEXT_NAME), last_index_change(inventory.location.path)
+    is_short = bge is not None and bge.rows < len(inventory.rows)
+    if is_short and changed is not None and now - changed < target.settings.writer.quiesce:
+        raise DeferredError(f"{inventory.location.path}: the generator may be adding an item just now; try again")
 
 
 def empty_trash(

@@ -81,6 +81,9 @@ def test_only_a_run_that_is_listed_can_be_named(cache: TrashedCache, name: str) 
         {"root": 7},
         {"root": 2**80},
         {"size": "large"},
+        {"size": 2**63},
+        {"mtime_ns": -(2**64)},
+        {"inode": 10**400},
         {"id": None},
     ],
 )

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from watching import watching, write_sound
 
+from audio_cache_daemon.daemon import watch_events
 from audio_cache_daemon.daemon.watch import WatchMode
+from audio_cache_daemon.daemon.watch_events import Touched
 from audio_cache_daemon.location import META_NAME, STATE_DIRECTORY, CacheLocation
 from builders import CacheBuilder
 
@@ -87,7 +89,7 @@ def test_reading_wakes_nobody(location: CacheLocation) -> None:
                 path.read_bytes()
         assert list(os.walk(_root(location)))
         assert watched.finish(location.path) == set()
-        assert watched.finish(_root(location)) == {str(location.path), str(location.path / "the end")}
+        assert watched.finish(_root(location)) == {str(location.path / "the end")}
         assert watched.watch.figures.events_total == 2
 
 
@@ -102,7 +104,7 @@ def test_our_own_trees_and_foreign_files_wake_nobody(location: CacheLocation) ->
             (place / "config.yaml.new").replace(place / "config.yaml")
             (place / "generator.log").write_text("made a sound")
         assert watched.finish(location.path) == set()
-        assert watched.finish(_root(location)) == {str(location.path), str(location.path / "the end")}
+        assert watched.finish(_root(location)) == {str(location.path / "the end")}
         assert watched.watch.figures.events_total == 2
 
 
@@ -121,7 +123,7 @@ def test_a_root_in_another_root_is_watched_once(location: CacheLocation) -> None
     inner.mkdir()
     with watching(CacheLocation("test", location.path, (inner, _root(location), _root(location)))) as watched:
         write_sound(inner / "x.wav")
-        assert watched.finish(inner) == set()
+        assert watched.finish(inner) == {str(inner)}
         assert watched.watch.figures.events_total == 3
 
 
@@ -168,7 +170,7 @@ def test_many_directories_in_a_root_are_one_tree(location: CacheLocation) -> Non
         assert threading.active_count() - before < 10
         write_sound(_root(location) / STATE_DIRECTORY / "trash" / "x.wav")
         write_sound(_root(location) / "42" / "y.wav")
-        assert watched.finish(_root(location) / "42") == set()
+        assert watched.finish(_root(location) / "42") == {str(_root(location) / "42")}
         watched.check_after(5)
         assert watched.watch.figures.is_up
 
@@ -189,17 +191,35 @@ def test_a_hint_that_fails_ends_nothing(location: CacheLocation, caplog: pytest.
     assert "no ear for hints" in caplog.text
 
 
-def test_more_directories_than_are_remembered_mean_everything(location: CacheLocation) -> None:
-    """What is collected between two looks has a bound."""
-    for number in range(1100):
-        (_root(location) / "d" / f"{number:04}").mkdir(parents=True)
+def test_what_was_touched_is_named(location: CacheLocation) -> None:
+    """Files of the cache and directories that came or went, by their real paths; until they are taken."""
+    files: set[str] = set()
+    directories: set[str] = set()
     with watching(location) as watched:
-        for number in range(1100):
-            write_sound(_root(location) / "d" / f"{number:04}" / "x.wav")
-        watched.wait_for(lambda: watched.watch.figures.events_total == 2200)
-        touched = watched.watch.take_touched()
-        assert touched.everything
-        assert not touched.directories
+
+        def is_complete() -> bool:
+            touched = watched.watch.take_touched()
+            files.update(touched.files)
+            directories.update(touched.directories)
+            return bool(directories)
+
+        write_sound(_root(location) / "x.wav")
+        (_root(location) / "2033").mkdir()
+        watched.wait_for(is_complete)
+        assert files == {str(_root(location) / "x.wav")}
+        assert directories == {str(_root(location) / "2033")}
+        assert watched.watch.take_touched() == Touched()
+
+
+def test_more_than_is_remembered_means_everything(location: CacheLocation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is collected between two looks has a bound."""
+    monkeypatch.setattr(watch_events, "_MAX_TOUCHED", 20)
+    with watching(location) as watched:
+        for number in range(30):
+            write_sound(_root(location) / f"{number}.wav")
+        watched.wait_for(lambda: watched.watch.figures.events_total == 60)
+        assert watched.watch.take_touched() == Touched(everything=True)
+        assert watched.watch.take_touched() == Touched()
 
 
 def test_after_the_end_nothing_is_left(location: CacheLocation) -> None:

@@ -12,7 +12,7 @@ from audio_cache_daemon.daemon.watch import CacheWatch
 from audio_cache_daemon.daemon.watch_events import Touched
 from audio_cache_daemon.location import CacheLocation
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Clock:
@@ -51,7 +51,7 @@ class Watched:
         sentinel = directory / "the end"
         sentinel.mkdir()
         self.wait_until_touched(sentinel)
-        return self.directories - {str(sentinel), str(directory)}
+        return self.directories - {str(sentinel)}
 
     def forget(self) -> None:
         """Begin anew to collect."""
@@ -68,7 +68,7 @@ class Watched:
     def collect(self) -> set[str]:
         """The directories that were touched so far."""
         touched: Touched = self.watch.take_touched()
-        self.directories |= touched.directories
+        self.directories |= touched.directories | {path.rpartition("/")[0] for path in touched.files}
         self.everything |= touched.everything
         return self.directories
 

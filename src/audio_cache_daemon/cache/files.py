@@ -48,6 +48,13 @@ class FileNames:
         self.unresolved_names: set[int] = set()
         """Hashes of the names in paths that can't be resolved: a file of such a name may be the one that is meant."""
 
+    def fork(self) -> FileNames:
+        """One that knows the same names, and can come to know others."""
+        other = FileNames(self._resolver)
+        other._directories, other.folders = dict(self._directories), [*self.folders]
+        other.problems, other.unresolved_names = Counter(self.problems), set(self.unresolved_names)
+        return other
+
     def resolve(self, rows: Sequence[Row | None]) -> NDArray[np.void]:
         """An array of NAMED, one entry a row."""
         return np.fromiter(self._resolve_each(rows), NAMED, len(rows))
@@ -102,6 +109,8 @@ class FileNames:
 
     def called(self, keys: Ints, folder: NDArray[np.int32], hashes: AbstractSet[int]) -> Bools:
         """Which rows name a file by a name of one of these hashes, of all rows that `resolve` was given."""
+        if not hashes:
+            return np.zeros(len(keys), np.bool_)
         # A key holds the name, mixed with the folder's key.
         of_folder = np.array([known.key for known in self.folders] + [0], np.int64)
         wanted = np.fromiter(hashes, np.int64, len(hashes))
@@ -120,12 +129,15 @@ class FileFinder:
         self._walk = walk
         self._folders = folders
         self._meta = meta
+        self.named: Bools = np.zeros(len(walk.files), np.bool_)
+        """Which of the walk's files the rows name that were looked for."""
 
     def find(self, keys: Ints, folder: NDArray[np.int32], offset: Ints) -> NDArray[np.void]:
         """An array of FOUND, one entry a row; `offset` are the byte offsets of the rows."""
         found = np.zeros(len(keys), FOUND)
         found["state"], found["root"], found["size"] = ItemState.UNDECIDABLE, -1, -1
         places, there = self._walk.find(keys)
+        self.named = self._walk.mark(places[there])
         there &= folder >= 0
         there[there] = self._walk.files["size"][places[there]] >= 0
         files = self._walk.files[places[there]]

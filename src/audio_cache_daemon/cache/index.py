@@ -43,6 +43,13 @@ class ProblemLog:
         if len(examples) < _EXAMPLES:
             examples.append(Problem(kind, where, message, count))
 
+    def fork(self) -> ProblemLog:
+        """One that has noted the same, and can note others."""
+        other = ProblemLog()
+        other._counts = dict(self._counts)
+        other._examples = {kind: [*examples] for kind, examples in self._examples.items()}
+        return other
+
     def count(self, *kinds: str) -> int:
         """How many problems of these kinds there were."""
         return sum(self._counts.get(kind, 0) for kind in kinds)
@@ -68,21 +75,36 @@ class Columns:
         """Append to a column."""
         self._parts.setdefault(name, []).append(part)
 
+    def fork(self) -> Columns:
+        """The columns as they are, which grow no more with these. What both hold is read-only from then on."""
+        other = Columns()
+        for name, parts in self._parts.items():
+            whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            whole.setflags(write=False)
+            self._parts[name], other._parts[name] = [whole], [whole]
+        return other
+
     def take(self, name: str, dtype: type[T]) -> NDArray[T]:
         """The whole column; its parts are let go."""
         parts = self._parts.pop(name, [])
-        return np.concatenate(parts).astype(dtype, copy=False) if parts else np.empty(0, dtype)
+        if not parts:
+            return np.empty(0, dtype)
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return whole.astype(dtype, copy=False)
 
 
 class IndexReader:
     """Reads the lines of an index into columns, block by block; the texts are let go with their block."""
 
     def __init__(self, names: FileNames, patterns: Sequence[CompiledPattern], problems: ProblemLog) -> None:
-        self._names = names
+        self.names = names
         self._patterns = patterns
         self.patterns = tuple(pattern.expression for pattern in patterns)
-        self._problems = problems
+        self.problems = problems
         self._lines = 0
+        self._torn = b""
+        self._file_end = 0
+        self.end = 0
         self.columns = Columns()
         self.matches = Columns()
         self.keys: Ints = np.empty(0, np.int64)
@@ -90,18 +112,43 @@ class IndexReader:
 
     def read(self, file: BinaryIO) -> None:
         """Take in all lines of `file`; afterwards `keys` are the keys of the files that they name."""
+        self.read_on(file)
+        self.finish()
+
+    def read_on(self, file: BinaryIO) -> None:
+        """Take in what follows `end` in `file`, as far as lines have an end; then `end` is where the last one ends."""
+        file.seek(self.end)
         for start, block in iter_blocks(file):
-            ends = line_ends(block)
-            if not block.endswith(b"\n"):
-                self.torn_tail = True
-                self._problems.add("torn_tail", f"line {self._lines + len(ends) + 1}", "the last line has no end")
-                ends = np.append(ends, len(block))
-            self.columns.add("offset", start + np.concatenate(([0], ends[:-1])))
-            rows = self._decode(block, ends)
-            self._lines += len(rows)
-            self._read_rows(rows)
-        self.columns.add("offset", np.array([file.tell()]))
+            whole = block.rfind(b"\n") + 1
+            if whole:
+                self._take(start, block[:whole], line_ends(block))
+            if whole < len(block):
+                self._torn, self.end = block[whole:], start + whole
+        self._file_end = file.tell()
+        if not self._torn:
+            self.end = self._file_end
+
+    def fork(self) -> IndexReader:
+        """One that has taken in the same lines, and can take in others."""
+        other = IndexReader(self.names.fork(), self._patterns, self.problems.fork())
+        other.columns, other.matches = self.columns.fork(), self.matches.fork()
+        other._lines, other.end = self._lines, self.end
+        return other
+
+    def finish(self) -> None:
+        """Take in what stands behind the end of the last line; afterwards there are the `keys`."""
+        if self._torn:
+            self.torn_tail = True
+            self.problems.add("torn_tail", f"line {self._lines + 1}", "the last line has no end")
+            self._take(self.end, self._torn, np.array([len(self._torn)]))
+        self.columns.add("offset", np.array([self._file_end]))
         self.keys = self.columns.take("key", np.int64)
+
+    def _take(self, start: int, block: bytes, ends: Ints) -> None:
+        self.columns.add("offset", start + np.concatenate(([0], ends[:-1])))
+        rows = self._decode(block, ends)
+        self._lines += len(rows)
+        self._read_rows(rows)
 
     def _decode(self, block: bytes, ends: Ints) -> Sequence[Row | None]:
         rows = decode_rows(block, ends)
@@ -114,9 +161,9 @@ class IndexReader:
     def _decode_line(self, line: bytes, number: int) -> Row | None:
         row, problems = decode_row(line)
         for problem in problems:
-            self._problems.add(problem.kind, f"line {number}", problem.message)
+            self.problems.add(problem.kind, f"line {number}", problem.message)
         if row is None:
-            self._names.note_line(line)
+            self.names.note_line(line)
         return row
 
     def _read_rows(self, rows: Sequence[Row | None]) -> None:
@@ -129,7 +176,7 @@ class IndexReader:
         add("quality", qualities(sound))
         # The hash is salted anew in each process, so that no prompt can be made to collide with another.
         add("prompt", np.array([hash(row.prompt_norm) if row.prompt_norm else 0 for row in sound], np.int64))
-        named = self._names.resolve(rows)
+        named = self.names.resolve(rows)
         for name in NAMED.names or ():
             # A copy, since a view of one field would keep all of them in memory.
             add(name, named[name].copy())
@@ -153,5 +200,5 @@ class IndexReader:
         try:
             return Truth.TRUE if pattern.matches(prompt) else Truth.FALSE
         except PatternTimeoutError:
-            self._problems.add("slow_pattern", pattern.expression, f"gave no answer in time on {prompt[:80]!r}")
+            self.problems.add("slow_pattern", pattern.expression, f"gave no answer in time on {prompt[:80]!r}")
             return Truth.UNDECIDABLE

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import stat
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from audio_cache_daemon.cache.beside import beside
 from audio_cache_daemon.location import AUDIO_SUFFIXES, STATE_DIRECTORY, CacheLocation, is_audio_name
@@ -54,27 +55,36 @@ def listing_ahead(location: CacheLocation) -> Iterator[Callable[[], Listing]]:
 
 def list_files(folders: Folders) -> Listing:
     """Look at all audio files below the roots of a cache, each root on its own mount."""
+    return list_below(folders, [root_folder(path, index) for index, path in _places(folders)])
+
+
+def list_below(folders: Folders, starts: Iterable[Folder]) -> Listing:
+    """Look at all audio files in these folders and below them, but for roots in them that aren't named."""
     listed: list[Folder] = []
     unlisted: list[tuple[str, str]] = []
     others = {(root.device, root.inode) for root in folders.roots}
     files = array("q")
-    for index, root in enumerate(folders.roots):
-        if root.inode is None or _is_repeated(folders, index):
-            continue
-        pending = [root_folder(root.path, index)]
-        while pending:
-            folder = pending.pop()
-            try:
-                descriptor = folders.descriptor(folder.root, folder.parts)
-                # A root inside a root is walked once, as itself.
-                if folder.parts and _identity(os.fstat(descriptor)) in others:
-                    continue
-                files += _look_at_files(descriptor, folder, len(listed), pending)
-                listed.append(folder)
-            except OSError as error:
-                place = "/".join((str(root.path), *folder.parts))
-                unlisted.append((place, error.strerror or str(error)))
+    pending = [*starts][::-1]
+    while pending:
+        folder = pending.pop()
+        try:
+            descriptor = folders.descriptor(folder.root, folder.parts)
+            # A root inside a root is walked once, as itself.
+            if folder.parts and _identity(os.fstat(descriptor)) in others:
+                continue
+            files += _look_at_files(descriptor, folder, len(listed), pending)
+            listed.append(folder)
+        except OSError as error:
+            place = "/".join((str(folders.roots[folder.root].path), *folder.parts))
+            unlisted.append((place, error.strerror or str(error)))
     return Listing(files, tuple(listed), tuple(unlisted))
+
+
+def _places(folders: Folders) -> Iterator[tuple[int, Path]]:
+    """The roots that are there, each once."""
+    for index, root in enumerate(folders.roots):
+        if root.inode is not None and not _is_repeated(folders, index):
+            yield index, root.path
 
 
 def _is_repeated(folders: Folders, index: int) -> bool:

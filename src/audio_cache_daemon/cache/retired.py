@@ -126,6 +126,8 @@ class RetiredItems:
         pending: it is that row's.
         """
         entries = [entry for run in self._runs for entry in run.entries]
+        if not entries:
+            return Retired(tuple(run.run for run in self._runs))
         places, pending = walk.find(self.keys)
         files = walk.files[places] if len(walk.files) else np.zeros(len(entries), walk.files.dtype)
         for name in ("size", "inode", "mtime_ns"):

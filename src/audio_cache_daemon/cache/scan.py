@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +21,7 @@ from audio_cache_daemon.cache.listing import Listing, list_files
 from audio_cache_daemon.cache.neighbours import NeighbourNames, read_neighbours
 from audio_cache_daemon.cache.retired import RetiredItems
 from audio_cache_daemon.cache.strays import find_strays
+from audio_cache_daemon.cache.tail import Tail
 from audio_cache_daemon.cache.vectors import read_arrays
 from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.errors import CacheUnreadableError
@@ -53,17 +54,20 @@ class Surroundings:
     """What a scan has to know beyond the cache itself.
 
     `neighbours` are the other configured caches, `memory` is what is remembered of this one; `listing` waits for
-    the files' listing that was begun ahead, and can be called once.
+    the files' listing that was begun ahead, and can be called once; `tail` is what was found before by this process.
     """
 
     neighbours: Sequence[CacheLocation] = ()
     memory: Memory | None = None
     listing: Callable[[], Listing] | None = None
+    tail: Tail | None = None
 
 
 def scan_cache(location: CacheLocation, needs: ScanNeeds, around: Surroundings | None = None) -> Inventory:
     """The inventory of a cache; CacheUnreadableError when there is no index that can be read."""
     around = around or Surroundings()
+    if around.tail is not None and around.tail.location != location:
+        raise ValueError(f"what was found before is of cache {around.tail.location.name}, not of {location.name}")
     for _ in range(_LOOKS - 1):
         with suppress(_ChangedMeanwhileError):
             return _scan_once(location, needs, around, strict=True)
@@ -76,33 +80,32 @@ class _ChangedMeanwhileError(Exception):
 
 
 def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, *, strict: bool) -> Inventory:
-    problems = ProblemLog()
     resolver = PathResolver(location)
     with (
         open_index(location) as meta,
         Folders(location) as folders,
-        nullcontext(around.listing) if around.listing else beside(lambda: list_files(folders)) as finish_listing,
+        _begin_walk(folders, around) as finish_walk,
     ):
         before = identify(os.fstat(meta.fileno()))
-        names = FileNames(resolver)
-        reader = IndexReader(names, [compile_pattern(text) for text in sorted(needs.patterns)], problems)
-        prompt = _read_index(reader, meta)
+        reader, prompt = _read_index(meta, resolver, sorted(needs.patterns), around.tail)
+        names, problems = reader.names, reader.problems
         arrays = read_arrays(location.path, problems)
         neighbours = read_neighbours(location, around.neighbours)
-        listing = finish_listing()
-        walk = Walk.of(listing)
+        walk = finish_walk()
         if strict and _identity_of(location.path / META_NAME) != before:
             raise _ChangedMeanwhileError
-        rows = _build_rows(reader, prompt, FileFinder(names, walk, folders, meta.fileno()), neighbours)
+        finder = FileFinder(names, walk, folders, meta.fileno())
+        rows = _build_rows(reader, prompt, finder, neighbours)
         retired = RetiredItems(location, meta.fileno(), rows.offset, arrays)
         rows = _mark_retired(rows, retired.rows)
-        _note_paths(problems, names, listing)
+        _note_paths(problems, names, walk)
         if around.memory is not None:
             rows = _recall(meta.fileno(), rows, around.memory)
         if needs.content:
             rows = replace(rows, content=ContentReader(meta.fileno(), resolver, folders).number_contents(rows))
         unresolved = frozenset(names.unresolved_names | neighbours.unresolved_names)
-        strays = find_strays(folders, walk, np.concatenate([reader.keys, neighbours.keys, retired.keys]), unresolved)
+        elsewhere, there = walk.find(np.concatenate([neighbours.keys, retired.keys]))
+        strays = find_strays(folders, walk, finder.named | walk.mark(elsewhere[there]), unresolved)
         in_use = np.concatenate([reader.keys[rows.items()], neighbours.keys])
         held = retired.find_files(walk, in_use, unresolved)
         return Inventory(
@@ -117,11 +120,33 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         )
 
 
-def _read_index(reader: IndexReader, meta: BinaryIO) -> NDArray[np.int32]:
-    """Let the reader read all lines; the numbers of the rows' prompts."""
-    reader.read(meta)
+@contextmanager
+def _begin_walk(folders: Folders, around: Surroundings) -> Iterator[Callable[[], Walk]]:
+    """Begin to look for the files, where that takes long; the call that the context gives waits for the end."""
+    tail = around.tail
+    if tail is not None:
+        yield lambda: tail.walk(folders)
+    elif around.listing is not None:
+        listing = around.listing
+        yield lambda: Walk.of(listing())
+    else:
+        with beside(lambda: list_files(folders)) as finish:
+            yield lambda: Walk.of(finish())
+
+
+def _read_index(
+    meta: BinaryIO, resolver: PathResolver, patterns: Sequence[str], tail: Tail | None
+) -> tuple[IndexReader, NDArray[np.int32]]:
+    """A reader that has read all lines, if need be from the first one on, and the numbers of the rows' prompts."""
+    reader = tail.resume(meta.fileno(), patterns) if tail is not None else None
+    if reader is None:
+        reader = IndexReader(FileNames(resolver), [compile_pattern(text) for text in patterns], ProblemLog())
+    reader.read_on(meta)
+    if tail is not None:
+        tail.keep(meta.fileno(), reader)
+    reader.finish()
     prompts = reader.columns.take("prompt", np.int64)
-    return number_groups(prompts, prompts != 0)
+    return reader, number_groups(prompts, prompts != 0)
 
 
 def _mark_retired(rows: Rows, retired: Ints) -> Rows:
@@ -156,7 +181,9 @@ def _build_rows(reader: IndexReader, prompt: NDArray[np.int32], finder: FileFind
     keys, offset, folder = reader.keys, take("offset", np.int64), take("folder", np.int32)
     found = finder.find(keys, folder, offset)
     known = found["root"] >= 0
-    used_elsewhere = np.isin(keys, neighbours.keys) | neighbours.unknown
+    used_elsewhere = np.full(len(keys), neighbours.unknown)
+    if len(neighbours.keys):
+        used_elsewhere |= np.isin(keys, neighbours.keys)
     used_elsewhere |= finder.may_be_meant(keys, folder, neighbours.unresolved_names)
     return Rows(
         offset=offset,
@@ -179,10 +206,10 @@ def _build_rows(reader: IndexReader, prompt: NDArray[np.int32], finder: FileFind
     )
 
 
-def _note_paths(problems: ProblemLog, names: FileNames, listing: Listing) -> None:
+def _note_paths(problems: ProblemLog, names: FileNames, walk: Walk) -> None:
     for problem, count in names.problems.items():
         problems.add("undecidable_path", "", problem, count)
-    for place, reason in listing.unlisted:
+    for place, reason in walk.unlisted:
         problems.add("unreadable_directory", place, f"is passed over: {reason}")
 
 
@@ -209,7 +236,7 @@ def _why_orphans_undecidable(rows: Rows, strays: Strays, neighbours: NeighbourNa
     if len(rows) == 0 and orphans.any():
         return "the index is empty while there are audio files"
     for root in np.unique(strays.root[orphans]).tolist():
-        files = len(np.unique(rows.file[(rows.root == root) & (rows.state == ItemState.OK)]))
+        files = np.count_nonzero(np.bincount(rows.file[(rows.root == root) & (rows.state == ItemState.OK)]))
         in_root = strays.root == root
         if int((orphans & in_root).sum()) * _ORPHAN_SHARE > files + int(in_root.sum()):
             return "more than a fifth of the files in an audio root are named by no row, which is more than litter"

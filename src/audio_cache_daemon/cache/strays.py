@@ -12,7 +12,7 @@ import numpy as np
 from audio_cache_daemon.cache.listing import is_plain_file
 from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.location import is_leftover_name, is_written_name
-from audio_cache_daemon.model import Ints, StrayKind, Strays
+from audio_cache_daemon.model import Bools, StrayKind, Strays
 from audio_cache_daemon.paths import Folder, Folders, file_key
 
 
@@ -24,13 +24,13 @@ class _Found:
     status: list[os.stat_result] = field(default_factory=list)
 
 
-def find_strays(folders: Folders, walk: Walk, named: Ints, unresolved_names: frozenset[int]) -> Strays:
+def find_strays(folders: Folders, walk: Walk, named: Bools, unresolved_names: frozenset[int]) -> Strays:
     """The writer's files among those that the walk found and no row names.
 
-    `named` are the keys of the files that rows name; `unresolved_names` are hashes of the names in paths that
+    `named` says which of the walk's files rows name; `unresolved_names` are hashes of the names in paths that
     couldn't be resolved: a file of such a name may be the one that is meant.
     """
-    unnamed = walk.files[~np.isin(walk.files["key"], named)]
+    unnamed = walk.files[~named]
     found = _Found()
     for number in np.unique(unnamed["folder"]).tolist():
         keys = set(unnamed["key"][unnamed["folder"] == number].tolist())

@@ -28,6 +28,10 @@ class ClockWatch:
         self._believed_from = time.monotonic() + self._settle if self._ahead > self._drift else 0.0
         return jump
 
+    def has_jumped(self) -> bool:
+        """Whether the clock jumped since the last look, which comes soon: until then nothing goes by the time."""
+        return abs(_offset() - self._offset) > self._drift
+
     def seconds_unsettled(self) -> float:
         """For how long it isn't known yet whether ages are what they seem."""
         return max(0.0, self._believed_from - time.monotonic())

@@ -72,6 +72,8 @@ class Keeper:
         if look.is_whole:
             self._note_missing(look.statistics.missing)
         self.last_look = look
+        items = look.statistics.items
+        LOG.debug("%s: looked: %d items in %.3f s", self.name, items, look.seconds, extra=fields(cache=self.name))
         self._press_if_crossed(look)
 
     def _note_missing(self, missing: int) -> None:
@@ -130,6 +132,9 @@ class Keeper:
 
     def _is_held_back(self, work: Work) -> bool:
         said = fields(cache=self.name, trigger=work.kind)
+        if self._house.clock.has_jumped():
+            self._house.queue.put(work, 2 * self._house.pace.tick)
+            return True
         try:
             pause = load_pause(self.target.settings.location)
         except MaintenanceError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -32,6 +33,13 @@ def set_up_log(settings: LogSettings, environ: Mapping[str, str], stream: TextIO
     # A reader that went away must not end the service.
     logging.raiseExceptions = False
     logging.captureWarnings(capture=True)
+    threading.excepthook = _log_end_of_thread
+
+
+def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+    name = ended.thread.name if ended.thread is not None else "of unknown name"
+    if ended.exc_value is not None:
+        LOG.error("the thread %s ended with an error", name, exc_info=ended.exc_value)
 
 
 def fields(**values: object) -> dict[str, dict[str, object]]:

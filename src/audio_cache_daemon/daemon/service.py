@@ -101,7 +101,7 @@ class Service:
         if not jump:
             return
         where = "ahead" if jump > 0 else "back"
-        LOG.warning("the clock was set %s by %s; the schedule begins anew", where, format_duration(abs(jump)))
+        LOG.warning("the clock was set %s by %s; the schedule begins anew", where, format_duration(round(abs(jump))))
         unsettled = self._house.clock.seconds_unsettled()
         if unsettled:
             LOG.warning("policies that go by age are held back for %s: now all looks old", format_duration(unsettled))

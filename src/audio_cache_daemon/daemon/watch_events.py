@@ -39,14 +39,18 @@ since the filter also makes the mask that the kernel is given."""
 
 _INDEX_NAMES = frozenset((META_NAME, *ARRAY_NAMES))
 
-_MAX_TOUCHED = 1024
-"""Directories that are remembered one by one; where more were touched, all are looked at."""
+_MAX_TOUCHED = 8192
+"""What is remembered one by one; when more was touched, everything is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """Where something changed: directories by their real paths; with `everything` anywhere may have."""
+    """Where something changed, by real paths: files of the cache, and directories that came or went, with all in them.
 
+    With `everything` anything may have changed, and nothing is named.
+    """
+
+    files: frozenset[str] = frozenset()
     directories: frozenset[str] = frozenset()
     everything: bool = False
 
@@ -60,7 +64,8 @@ class Ear(FileSystemEventHandler):
     def __init__(self, hint: Callable[[], None]) -> None:
         self._hint = hint
         self._lock = threading.Lock()
-        self._touched: set[str] = set()
+        self._files: set[str] = set()
+        self._directories: set[str] = set()
         self._everything = False
         self._directories_changed = False
         self._own_directories_changed = False
@@ -69,9 +74,9 @@ class Ear(FileSystemEventHandler):
     def dispatch(self, event: FileSystemEvent) -> None:
         """Take in an event; overrides what would look for a method of its kind."""
         try:
-            directories = set(_touched_by(event))
-            if directories:
-                self._note(directories, is_directory=event.is_directory)
+            paths = set(_touched_by(event))
+            if paths:
+                self._note(paths, is_directory=event.is_directory)
             else:
                 self._own_directories_changed |= event.is_directory
         except Exception:
@@ -80,14 +85,14 @@ class Ear(FileSystemEventHandler):
     def doubt(self) -> None:
         """Take note that events were lost: a look at everything is needed."""
         with self._lock:
-            self._everything = True
+            self._forget_places()
         self._wake()
 
     def take_touched(self) -> Touched:
         """Where something changed since the last call. To be called before the look at it."""
         with self._lock:
-            touched = Touched(frozenset(() if self._everything else self._touched), self._everything)
-            self._touched.clear()
+            touched = Touched(frozenset(self._files), frozenset(self._directories), self._everything)
+            self._forget_places()
             self._everything = False
             return touched
 
@@ -105,15 +110,20 @@ class Ear(FileSystemEventHandler):
         changed, self._own_directories_changed = self._own_directories_changed, False
         return changed
 
-    def _note(self, directories: set[str], *, is_directory: bool) -> None:
+    def _note(self, paths: set[str], *, is_directory: bool) -> None:
         with self._lock:
             self.events_total += 1
-            self._touched |= directories
-            self._everything |= len(self._touched) > _MAX_TOUCHED
-            if self._everything:
-                self._touched.clear()
             self._directories_changed |= is_directory
+            if not self._everything:
+                (self._directories if is_directory else self._files).update(paths)
+            if len(self._files) + len(self._directories) > _MAX_TOUCHED:
+                self._forget_places()
         self._wake()
+
+    def _forget_places(self) -> None:
+        self._files.clear()
+        self._directories.clear()
+        self._everything = True
 
     def _wake(self) -> None:
         try:
@@ -123,16 +133,11 @@ class Ear(FileSystemEventHandler):
 
 
 def _touched_by(event: FileSystemEvent) -> Iterator[str]:
-    """The directories in which an event says that the cache changed."""
+    """The paths that an event says something of, if they are the cache's."""
     for path in map(os.fsdecode, (event.src_path, event.dest_path)):
-        directory, _, name = path.rpartition("/")
-        if not path or is_ours(path):
-            continue
-        if event.is_directory:
+        name = path.rpartition("/")[2]
+        if path and not is_ours(path) and (event.is_directory or name in _INDEX_NAMES or is_audio_name(name)):
             yield path
-            yield directory
-        elif name in _INDEX_NAMES or is_audio_name(name):
-            yield directory
 
 
 class ComplaintListener(logging.Handler):

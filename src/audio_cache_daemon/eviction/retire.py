@@ -16,15 +16,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory, write_durably
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.manifest import save_note, save_rows
 from audio_cache_daemon.eviction.overwrite import overwrite_rows
 from audio_cache_daemon.eviction.removal import remove_run
 from audio_cache_daemon.eviction.second_look import write_manifest
-from audio_cache_daemon.formats import array_header, read_array_info, read_lines, row_offsets
-from audio_cache_daemon.location import CLAP_AUDIO_NAME, CacheLocation
+from audio_cache_daemon.formats import array_header, identify, read_array_info, read_lines, row_offsets
+from audio_cache_daemon.location import CLAP_AUDIO_NAME, META_NAME, CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, ManifestEntry, RunNote, read_manifest
 from audio_cache_daemon.model import ArrayInfo, Bools, FileIdentity, Ints, Inventory, Outcome, OutcomeKind, Plan
 from audio_cache_daemon.own_files import encode_own, own_subdirectories
@@ -148,7 +148,8 @@ def find_rows(inventory: Inventory, run: str) -> dict[str, int]:
 def bring_back(inventory: Inventory, directory: Path, rows: Ints, saved: Ints) -> None:
     """Write saved vectors over the zeros of these rows, in place; `saved` says which of those in the directory.
 
-    An interruption leaves rows that aren't zero: the next run retires them once more.
+    An interruption leaves rows that aren't zero: the next run retires them once more. InconsistentIndexError when the
+    generator wrote meanwhile, so that it may have loaded zeros and still save them: that is such an interruption.
     """
     # Else a scan would take arrays whose time we put back for unchanged, and an item half restored for retired.
     forget_verified(inventory.location)
@@ -156,6 +157,15 @@ def bring_back(inventory: Inventory, directory: Path, rows: Ints, saved: Ints) -
         if info.rows == len(inventory.rows) and (directory / name).exists():
             vectors = _iter_saved(directory / name, saved)
             overwrite_rows(inventory.location.path / name, info, rows, vectors, repeat(bytes(info.row_bytes)))
+    _check_unchanged(inventory)
+
+
+def _check_unchanged(inventory: Inventory) -> None:
+    arrays = {name: info.identity for name, info in inventory.index.arrays.items()}
+    for name, identity in {META_NAME: inventory.index.identity, **arrays}.items():
+        path = inventory.location.path / name
+        if identify(path.lstat()) != identity:
+            raise InconsistentIndexError(f"{path} was changed meanwhile: the generator adds an item; try again")
 
 
 def note_brought_back(directory: Path, ids: Collection[str]) -> None:
