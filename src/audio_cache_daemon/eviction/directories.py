@@ -60,8 +60,12 @@ def open_state_directory(parent: Path, *below: str) -> int:
 def create_file(path: Path) -> BinaryIO:
     """A new file of ours, open for writing: who may read and write its directory may do so with the file."""
     file = path.open("xb")
-    model = path.parent.stat()
-    own_like(file.fileno(), model, model.st_mode & 0o666)
+    try:
+        model = path.parent.stat()
+        own_like(file.fileno(), model, model.st_mode & 0o666)
+    except OSError:
+        file.close()
+        raise
     return file
 
 
