@@ -49,6 +49,8 @@ def queue_length() -> int:
 def overflow(child: Child, directory: Path, files: int = 0) -> None:
     """Stop the watching process, make more events than its queue holds, and let it go on."""
     os.kill(child.pid, signal.SIGSTOP)
+    # It stops some time later, and takes events out of the queue till then.
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED)
     for number in range(files):
         make_file(directory / f"{number:05}.wav")
     for _ in range(QUEUE // 3 + 100):
