@@ -10,10 +10,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import signal
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -26,6 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audio_cache_daemon.location import META_NAME
+from endurance import directory_in_memory
 from fuzz_worlds import STATES, TARGETS, World
 
 SECONDS_A_CASE = 60
@@ -208,10 +207,9 @@ def time_limit(seconds: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def a_world() -> Iterator[World]:
-    """A place for worlds, in memory where there is some."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as directory:
-        yield World(Path(directory) / "world")
+    """A place for worlds."""
+    with directory_in_memory() as directory:
+        yield World(directory / "world")
 
 
 def fuzz(world: World, count: int, *, is_random: bool = False) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import socket
 import sys
@@ -16,6 +15,7 @@ from services import DROP, EVERY_MINUTE, PATIENCE, Serve, ServiceProcess, make_d
 
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
 from builders import CacheBuilder
+from tools import needs
 
 NOTHING = {"rules": [{"name": "none", "pattern": "nowhere"}]}
 KEEP = {"rules": [{"name": "keep-none", "pattern": "keep"}], "limits": {"max_percent": "none"}}
@@ -149,9 +149,8 @@ def stepped_clock(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     Under libfaketime a sleep that spans a step fails, or never ends. watchdog sleeps when files were moved, so what is
     tested evicts none.
     """
-    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-    if library is None or shutil.which("faketime") is None:
-        pytest.skip("libfaketime isn't installed")
+    needs("faketime", "faketime")
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     offset = tmp_path / "offset"
     offset.write_text("+0\n")
     environ = {

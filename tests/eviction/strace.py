@@ -5,13 +5,11 @@ A killed process never comes to execute the call, so a kill at the n-th call is 
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
+from tools import needs
 
 WRITING_CALLS = (
     "pwrite64",
@@ -35,26 +33,15 @@ WRITING_CALLS = (
 
 def trace_all(output: Path, command: Sequence[str], environment: dict[str, str]) -> bytes:
     """Run a command, with all that it starts, under strace: each call, its descriptors as paths; what it prints."""
-    _check_strace()
-    traced = ["strace", "-f", "-qqq", "-y", "-s", "4096", "-o", str(output), *command]
+    traced = [needs("strace", "strace"), "-f", "-qqq", "-y", "-s", "4096", "-o", str(output), *command]
     return _run(traced, environment)
 
 
 def run_traced(options: Sequence[str], command: Sequence[str], environment: dict[str, str]) -> bytes:
     """Run a command under strace; what it prints."""
-    _check_strace()
     # A signal that is to be injected never arrives with --seccomp-bpf; all else is much faster with it.
     fast = [] if any("signal=" in option for option in options) else ["--seccomp-bpf"]
-    return _run(["strace", "-f", *fast, "-qqq", *options, *command], environment)
-
-
-def _check_strace() -> None:
-    """In CI strace has to be there; elsewhere the test is skipped."""
-    if shutil.which("strace") is None:
-        reason = "this test needs strace to stop a run between two system calls: apt-get install strace"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    return _run([needs("strace", "strace"), "-f", *fast, "-qqq", *options, *command], environment)
 
 
 def _run(traced: Sequence[str], environment: dict[str, str]) -> bytes:

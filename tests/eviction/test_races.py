@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from exchanges import (
@@ -33,6 +32,7 @@ from audio_cache_daemon.eviction.reconcile import reconcile, rewrite_index
 from audio_cache_daemon.eviction.recovery import recover
 from audio_cache_daemon.eviction.rewrite import exchange_index
 from audio_cache_daemon.location import CacheLocation
+from endurance import directory_in_memory
 from generator import Command, GeneratorProcess, NewItem
 
 RACES = int(os.environ.get("RACES", "40"))
@@ -92,11 +92,10 @@ def track() -> Iterator[Track]:
 
 @contextmanager
 def make_track() -> Iterator[Track]:
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
-        location = make_cache(Path(name) / "race", CASES[0])
+    with directory_in_memory() as directory:
+        location = make_cache(directory / "race", CASES[0])
         with GeneratorProcess(location.path) as generator:
-            yield Track(Path(name) / "race", generator)
+            yield Track(directory / "race", generator)
 
 
 def run_race(race: Race, track: Track) -> CacheLocation:
