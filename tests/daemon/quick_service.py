@@ -19,8 +19,8 @@ from audio_cache_daemon.daemon.service import Service
 
 QUICK = Pace(
     tick=0.05,
-    look=0.3,
-    look_cost=0.0,
+    scan=0.3,
+    scan_cost=0.0,
     pressure_gap=0.5,
     catch_up=0.2,
     retry=0.2,

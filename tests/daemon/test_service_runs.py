@@ -47,7 +47,7 @@ def test_pressure_starts_a_run_within_five_seconds(tmp_path: Path, serve: Serve)
     (tmp_path / "started").touch()
     policy = {"budget": {"items": {"high": 15, "low": 10}}, "limits": {"max_percent": "none"}}
     writer = {"mode": "live", "started_file": str(tmp_path / "started")}
-    service = serve(write_config(tmp_path / "config.yaml", cache.location, policy, writer), look=300.0)
+    service = serve(write_config(tmp_path / "config.yaml", cache.location, policy, writer), scan=300.0)
     service.wait_for("12 items")
     for number in range(5):
         cache.add(f"more {number}")

@@ -22,15 +22,15 @@ def test_a_look_is_due(hints: list[float], due: float | None) -> None:
     settling = Settling()
     for at in hints:
         settling.hint(at)
-    assert settling.due == due
+    assert settling.due(patience=30.0) == due
 
 
 def test_what_is_heard_during_a_look_leads_to_the_next() -> None:
     """Cleared before the look, a burst begins anew with the first hint after it."""
-    settling = Settling(quiet=1.0, patience=5.0)
+    settling = Settling(quiet=1.0)
     settling.hint(10.0)
     settling.clear()
-    assert settling.due is None
+    assert settling.due(5.0) is None
     settling.hint(14.0)
     settling.hint(18.5)
-    assert settling.due == 19.0
+    assert settling.due(5.0) == 19.0

@@ -28,9 +28,10 @@ class Attendance:
         self._house = house
         self._hints = Hints()
         self._watch = CacheWatch(keeper.target.settings.location, self._hints.note)
+        keeper.view.watch = self._watch
         self._location = keeper.target.settings.location
         self._control, self._check = Every(house.pace.control), Every(CHECK_SECONDS)
-        self._next_look = 0.0
+        self._next_scan = 0.0
         self._paused = False
         self._accepted: str | None = None
         self._claim: int | None = None
@@ -62,13 +63,18 @@ class Attendance:
             self._see_controls()
         if self.keeper.restarts.is_due(self.keeper.target, self._house.pace):
             self._house.queue.put(Work("generator", self.keeper.name))
-        if not self._hints.take_due() and now < self._next_look:
-            return
-        self._watch.take_touched()
-        look = self.keeper.last_look
-        rest = self._house.pace.look_cost * look.seconds if look is not None else 0.0
-        self._next_look = now + max(self._house.pace.look, rest)
-        self._house.queue.put(Work("look", self.keeper.name))
+        if now >= self._next_scan:
+            self._next_scan = now + max(
+                self._house.pace.scan, self._house.pace.scan_cost * self.keeper.view.scan_seconds
+            )
+            self._house.queue.put(Work("scan", self.keeper.name))
+        elif self._hints.take_due(self._patience()):
+            self._house.queue.put(Work("look", self.keeper.name))
+
+    def _patience(self) -> float:
+        pace, look = self._house.pace, self.keeper.last_look
+        cost = pace.look_cost * look.seconds if look is not None else 0.0
+        return min(max(pace.patience, cost), pace.longest_patience)
 
     def catch_up(self, within: float) -> None:
         """Ask for a run, within so many seconds, if one was missed."""

@@ -1,37 +1,33 @@
-"""Hints that something changed in a cache: when a burst of them is over, and a look is due."""
+"""Hints that something changed in a cache, from any thread."""
 
 from __future__ import annotations
 
 import threading
 import time
 
-QUIET_SECONDS = 2.0
-"""The generator adds in bursts, each take some events: a burst is over when nothing was heard for this long..."""
-
-PATIENCE_SECONDS = 30.0
-"""...or is looked at while it lasts."""
+from audio_cache_daemon.daemon.settling import Settling
 
 
 class Hints:
-    """Collects the hints of one cache, from any thread."""
+    """Collects the hints of one cache, and says when a look is due."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._first: float | None = None
-        self._last = 0.0
+        self._settling = Settling()
 
     def note(self) -> None:
         """Something changed just now."""
-        now = time.monotonic()
         with self._lock:
-            self._first = now if self._first is None else self._first
-            self._last = now
+            self._settling.hint(time.monotonic())
 
-    def take_due(self) -> bool:
-        """Whether a look is due; what is heard from now on leads to the next."""
-        now = time.monotonic()
+    def take_due(self, patience: float) -> bool:
+        """Whether a look is due, `patience` seconds after the first hint at the latest.
+
+        If it is, what is heard from now on leads to the next.
+        """
         with self._lock:
-            if self._first is None or (now - self._last < QUIET_SECONDS and now - self._first < PATIENCE_SECONDS):
+            due = self._settling.due(patience)
+            if due is None or time.monotonic() < due:
                 return False
-            self._first = None
+            self._settling.clear()
             return True

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from audio_cache_daemon.daemon.first_run import describe_first_run, evicted_percent, policy_hash
 from audio_cache_daemon.daemon.household import Household
 from audio_cache_daemon.daemon.log import LOG, fields
-from audio_cache_daemon.daemon.look import Look, MarkReading, look_at
+from audio_cache_daemon.daemon.look import Look, MarkReading
 from audio_cache_daemon.daemon.notes import (
     Awaiting,
     LastRun,
@@ -21,6 +21,7 @@ from audio_cache_daemon.daemon.notes import (
     save_standing,
 )
 from audio_cache_daemon.daemon.restart import RestartWatch
+from audio_cache_daemon.daemon.view import View
 from audio_cache_daemon.daemon.words import describe_run, describe_vanished, run_numbers
 from audio_cache_daemon.daemon.work import Work
 from audio_cache_daemon.errors import MaintenanceError
@@ -41,6 +42,7 @@ class Keeper:
     def __init__(self, target: Target, confirm_above: float | None, house: Household) -> None:
         self._house = house
         self.restarts = RestartWatch()
+        self.view = View(target.settings.location)
         self._missing_before: int | None = None
         self._settled: dict[str, MarkReading] | None = None
         self._pressed = float("-inf")
@@ -60,10 +62,10 @@ class Keeper:
     def name(self) -> str:
         return self.target.settings.location.name
 
-    def look(self) -> None:
+    def look(self, *, at_everything: bool = False) -> None:
         """Look at the cache, and see to what is found."""
         try:
-            look = look_at(self.target, time.time())
+            look = self.view.look_at_everything(self.target) if at_everything else self.view.look(self.target)
         except (MaintenanceError, OSError) as error:
             self.last_look = None
             self._say_problems((str(error),))
@@ -118,6 +120,9 @@ class Keeper:
             self._note_missing(int(report.plan.inventory.rows.missing().sum()))
         self._conclude(request, report)
         capped = bool(report.plan and report.plan.capped)
+        if report.result != RunResult.NOOP:
+            # The events of what the run itself did may still be on their way.
+            self.view.forget()
         del report
         if not self._house.stopping.is_set():
             self._settle(goes_on=capped)
@@ -125,7 +130,7 @@ class Keeper:
     def _settle(self, *, goes_on: bool = False) -> None:
         """See how a run left the cache: what it couldn't help isn't tried again until it got worse."""
         with suppress(MaintenanceError, OSError):
-            look = look_at(self.target, time.time())
+            look = self.view.look(self.target)
             self.last_look = look
             self._missing_before = look.statistics.missing
             self._settled = None if goes_on else look.crossed()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
+from audio_cache_daemon.cache.tail import Tail
 from audio_cache_daemon.cache.vectors import index_fault
 from audio_cache_daemon.eviction.trash import list_trash
 from audio_cache_daemon.model import Inventory, ScanNeeds
@@ -66,13 +67,13 @@ class Look:
         return {mark.name: mark for mark in self.marks if mark.is_crossed}
 
 
-def look_at(target: Target, now: float) -> Look:
-    """Look at a cache; MaintenanceError or OSError when it can't be seen."""
+def look_at(target: Target, now: float, tail: Tail | None = None) -> Look:
+    """Look at a cache; MaintenanceError or OSError when it can't be seen. `tail`: what earlier looks found."""
     started = time.perf_counter()
     location, budget = target.settings.location, target.settings.policy.budget
     memory = load_memory(location)
     needs = ScanNeeds(coming=budget.disk is not None)
-    inventory = scan_cache(location, needs, Surroundings(target.neighbours, memory))
+    inventory = scan_cache(location, needs, Surroundings(target.neighbours, memory, tail=tail))
     findings = [refusal.message for refusal in check_sentinels(inventory, memory, now)]
     fault = index_fault(inventory)
     trash = list_trash(location)

@@ -12,11 +12,20 @@ class Pace:
     tick: float = 0.5
     """Between two rounds of the main loop: a pressure run begins within 5 s of its cause."""
 
-    look: float = 300.0
-    """Between two looks at a cache that nobody hinted at."""
+    patience: float = 3.0
+    """A cache that is never quiet is looked at so long after the first hint..."""
 
-    look_cost: float = 1000.0
-    """How many times longer than a look the rest after it is at least: looking takes a thousandth of a core."""
+    look_cost: float = 20.0
+    """...or so many times as long as a look takes: they take a twentieth of a core at most..."""
+
+    longest_patience: float = 30.0
+    """...but after this at the latest."""
+
+    scan: float = 300.0
+    """Between two looks at all of a cache, hinted at or not."""
+
+    scan_cost: float = 1000.0
+    """How many times longer than such a look the rest after it is at least: they take a thousandth of a core."""
 
     control: float = 1.0
     """Between two looks for what the command line left: a pause, a policy accepted."""

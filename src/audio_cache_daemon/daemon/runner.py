@@ -46,8 +46,8 @@ class Runner(threading.Thread):
             LOG.info(
                 "%s: %s: not run, it is no longer configured", work.cache, work.kind, extra=fields(cache=work.cache)
             )
-        elif work.kind == "look":
-            keeper.look()
+        elif work.kind in ("look", "scan"):
+            keeper.look(at_everything=work.kind == "scan")
         elif work.kind == "generator":
             self._ask_for_restart(keeper)
         else:

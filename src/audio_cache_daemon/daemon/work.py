@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["schedule", "pressure", "catch_up", "start", "release", "look", "generator", "reload"]
+Kind: TypeAlias = Literal["schedule", "pressure", "catch_up", "start", "release", "look", "scan", "generator", "reload"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,108 @@
+"""Looks that read only what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from watching import Watched, watching
+
+from audio_cache_daemon.config.settings import CacheSettings
+from audio_cache_daemon.daemon.look import look_at
+from audio_cache_daemon.daemon.view import View
+from audio_cache_daemon.location import META_NAME
+from audio_cache_daemon.request import Target
+from audio_cache_daemon.retention.policy import Policy
+from builders import CacheBuilder
+
+
+@dataclass
+class Place:
+    """A cache that is watched, and the view of it."""
+
+    builder: CacheBuilder
+    target: Target
+    watched: Watched
+    view: View
+
+    def remove_one(self) -> None:
+        max(self.builder.output.glob("*.wav")).unlink()
+
+    def wait(self) -> None:
+        """Wait until all that happened so far was heard of: what happens later is heard later."""
+        before = self.watched.watch.figures.events_total
+        (self.builder.output / f"made after {before} events").mkdir()
+        self.watched.wait_for(lambda: self.watched.watch.figures.events_total > before)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    builder = CacheBuilder(tmp_path)
+    for number in range(20):
+        builder.add(f"prompt {number}")
+    location = builder.write()
+    target = Target(CacheSettings(location, Policy("none")), location.state_directory / "audit.jsonl")
+    with watching(location) as watched:
+        view = View(location)
+        view.watch = watched.watch
+        yield Place(builder, target, watched, view)
+
+
+def bytes_read() -> int:
+    """What this process read so far, from files and whatever else."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+def test_a_second_look_reads_the_new_rows_alone(place: Place) -> None:
+    """It finds what a look at everything finds."""
+    for number in range(1500):
+        place.builder.add(f"more {number % 50}")
+    place.builder.write()
+    place.wait()
+    place.view.look(place.target)
+    index = place.builder.location.path / META_NAME
+    place.builder.append_to_meta(index.read_bytes().splitlines(keepends=True)[0])
+    place.remove_one()
+    place.wait()
+    before = bytes_read()
+    look = place.view.look(place.target)
+    assert bytes_read() - before < index.stat().st_size / 4
+    assert look.statistics == look_at(place.target, look.time).statistics
+    assert (look.statistics.items, look.statistics.missing) == (1521, 1)
+
+
+def test_an_announced_change_is_no_drift(place: Place) -> None:
+    place.view.look(place.target)
+    place.remove_one()
+    place.wait()
+    assert place.view.look_at_everything(place.target).statistics.missing == 1
+    assert place.view.drift_total == 0
+
+
+def test_what_no_event_announced_is_found_by_a_look_at_everything_and_counted(place: Place) -> None:
+    """A look in between doesn't see it: it goes by what it is told."""
+    place.view.look(place.target)
+    place.remove_one()
+    place.wait()
+    place.watched.watch.take_touched()  # the event is lost
+    assert place.view.look(place.target).statistics.missing == 0
+    assert place.view.look_at_everything(place.target).statistics.missing == 1
+    assert place.view.drift_total == 1
+
+
+def test_without_a_watch_each_look_is_at_everything(place: Place) -> None:
+    place.view.watch = None
+    place.view.look(place.target)
+    place.remove_one()
+    assert place.view.look(place.target).statistics.missing == 1
+    assert place.view.drift_total == 0
+
+
+def test_with_a_watch_of_a_part_each_look_is_at_everything(place: Place) -> None:
+    """What can't be heard of may be anywhere."""
+    place.view.look(place.target)
+    place.watched.watch.stop()
+    place.remove_one()
+    assert place.view.look(place.target).statistics.missing == 1
