@@ -23,7 +23,12 @@ Digest: TypeAlias = Callable[[int], bytes]
 def number_groups(keys: Ints, members: Bools) -> NDArray[np.int32]:
     """Number the distinct keys of the members from 0; -1 for the others."""
     numbers = np.full(len(keys), -1, np.int32)
-    numbers[members] = np.unique(keys[members], return_inverse=True)[1].reshape(-1)
+    # By hand, since the first call of np.unique loads numpy.ma: 30 ms of a dry run.
+    places = np.flatnonzero(members)
+    places = places[np.argsort(keys[places])]
+    ordered = keys[places]
+    numbers[places[:1]] = 0
+    numbers[places[1:]] = np.cumsum(ordered[1:] != ordered[:-1])
     return numbers
 
 

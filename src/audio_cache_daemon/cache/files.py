@@ -140,9 +140,9 @@ class FileFinder:
         self.named = self._walk.mark(places[there])
         there &= folder >= 0
         there[there] = self._walk.files["size"][places[there]] >= 0
-        files = self._walk.files[places[there]]
+        picked = places[there]
         for name in ("size", "inode", "mtime_ns"):
-            found[name][there] = files[name]
+            found[name][there] = self._walk.files[name][picked]
         found["state"][there] = ItemState.OK
         # The writer may have made the file after the walk, so that a file only is missing when it is looked for.
         self._look_at_each(found, folder, np.flatnonzero((folder >= 0) & ~there), offset)

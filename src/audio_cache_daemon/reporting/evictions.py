@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, islice
 
 import msgspec
 import numpy as np
@@ -21,22 +22,21 @@ class EvictionView(msgspec.Struct, frozen=True, gc=False):
     reason: AuditReason
 
 
-def iter_evictions(plan: Plan) -> Iterator[EvictionView]:
-    """The evictions of a plan: the rows in their order, then the files without a row."""
-    yield from _iter_rows(plan)
-    yield from _iter_strays(plan)
+def iter_evictions(plan: Plan, limit: int | None = None) -> Iterator[EvictionView]:
+    """The evictions of a plan: the rows in their order, then the files without a row; at most `limit` of them."""
+    yield from islice(chain(_iter_rows(plan, limit), _iter_strays(plan)), limit)
 
 
-def _iter_rows(plan: Plan) -> Iterator[EvictionView]:
+def _iter_rows(plan: Plan, limit: int | None) -> Iterator[EvictionView]:
     if not len(plan.rows):
         return
     rows = plan.inventory.rows
-    subject = plan.rows.subject
+    subject = plan.rows.subject[:limit]
     columns = zip(
-        plan.rows.rule.tolist(),
-        plan.rows.value.tolist(),
-        plan.rows.threshold.tolist(),
-        plan.rows.bytes.tolist(),
+        plan.rows.rule[:limit].tolist(),
+        plan.rows.value[:limit].tolist(),
+        plan.rows.threshold[:limit].tolist(),
+        plan.rows.bytes[:limit].tolist(),
         rows.timestamp[subject].tolist(),
         rows.quality[subject].tolist(),
         strict=True,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from audio_cache_daemon.model import Plan, RunReport, RunResult
 from audio_cache_daemon.reporting.audit_record import AuditReason
 from audio_cache_daemon.reporting.evictions import EvictionView, iter_evictions
@@ -55,7 +53,7 @@ def print_evictions(screen: Screen, plan: Plan, limit: int | None) -> None:
         Column("reason"),
         Column("item", overflow="ellipsis"),
     )
-    screen.table(columns, (_cells(view) for view in islice(iter_evictions(plan), limit)))
+    screen.table(columns, (_cells(view) for view in iter_evictions(plan, limit)))
     if limit is not None and count > limit:
         screen.line(f"and {count - limit:,} more; --format json prints all")
 
