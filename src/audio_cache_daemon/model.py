@@ -120,7 +120,7 @@ class Rows:
     offset: Ints
     readable: Bools
     timestamp: Floats
-    duration: NDArray[np.float32]
+    duration: Floats
     quality: Floats
     prompt: NDArray[np.int32]
     state: NDArray[np.uint8]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 from commands import Run
+from configured import write_config
 from test_seed_guide import read_rows, snapshot
 
 from builders import DAY, CacheBuilder
@@ -32,20 +32,11 @@ def builder(tmp_path: Path) -> CacheBuilder:
 
 
 @pytest.fixture
-def configure(builder: CacheBuilder, tmp_path: Path) -> Configure:
+def configure(builder: CacheBuilder) -> Configure:
     """Writes the index, and a configuration with one cache under a policy."""
 
     def write(policy: dict[str, Any] = POLICY) -> Path:
-        location = builder.write()
-        cache = {
-            "path": str(location.path),
-            "audio_roots": [str(builder.output)],
-            "policy": "p",
-            "writer": {"mode": "stopped"},
-        }
-        config = tmp_path / "config.yaml"
-        config.write_text(json.dumps({"version": 1, "caches": {"c": cache}, "policies": {"p": policy}}))
-        return config
+        return write_config(builder, policy)
 
     return write
 

@@ -63,6 +63,10 @@ def test_only_what_an_example_is_about_is_pointed_out() -> None:
             "warning",
             "the rule stale before it",
         ),
+        ("rules: [{name: a, duration: '< 0'}]", "error", "can never match: no duration is < 0"),
+        ("rules: [{name: a, duration: '>= 0'}]", "error", "matches every item whose duration is known"),
+        ("rules: [{name: a, quality: '> 1'}]", "error", "can never match: no quality is > 1"),
+        ("rules: [{name: a, quality: '<= 1'}]", "error", "matches every item whose quality is known"),
         ("rules: [{name: a, pattern: rain}], protect: [{name: p, pattern: rain}]", "warning", "p protects all"),
     ],
 )
@@ -83,6 +87,7 @@ def test_what_cannot_work_is_found(load: Load, body: str, level: str, message: s
         "rules: [{name: a, max_age: 30d, pattern: rain}, {name: b, max_age: 30d}]",
         "rules: [{name: a, max_age: 30d, min_age: 40d}, {name: b, max_age: 30d}]",
         "rules: [{name: a, dedupe: {by: content}}, {name: b, dedupe: {by: content, keep: 2}}]",
+        "rules: [{name: a, duration: '== 0'}, {name: b, duration: '<= 0'}, {name: c, quality: '>= 0.9'}]",
         "rules: [{name: a, pattern: '[a-z]{20}'}, {name: b, pattern: '(rain|snow)+'}]",
     ],
 )

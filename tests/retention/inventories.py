@@ -130,7 +130,7 @@ def _rows(specs: Sequence[RowSpec], now: float, patterns: Sequence[str]) -> Rows
         offset=np.cumsum([0, *(spec.line for spec in specs)], dtype=np.int64),
         readable=np.array([spec.readable for spec in specs], dtype=np.bool_),
         timestamp=_times([spec.age for spec in specs], now),
-        duration=np.array([_number(spec.duration) for spec in specs], dtype=np.float32),
+        duration=np.array([_number(spec.duration) for spec in specs], dtype=np.float64),
         quality=np.array([_number(spec.quality) for spec in specs], dtype=np.float64),
         prompt=_numbered([spec.prompt for spec in specs]),
         state=np.array([spec.state for spec in specs], dtype=np.uint8),

@@ -8,6 +8,7 @@ from reference_world import Item, Reason, ReferencePlan, Stray, World, newest_fi
 
 from audio_cache_daemon.model import ItemState, StrayKind, Truth
 from audio_cache_daemon.retention.policy import (
+    Compared,
     Dedupe,
     Everything,
     InState,
@@ -89,12 +90,29 @@ def _selects(rule: Rule, item: Item, ranks: dict[int, tuple[int, int] | None], p
         return _older(item.age, criterion.seconds)
     if isinstance(criterion, Pattern):
         return item.matches[criterion.expression]
-    if isinstance(criterion, InState):
-        return _truth(criterion.state == "missing" and item.state is ItemState.MISSING)
-    if isinstance(criterion, Everything):
-        return Truth.TRUE
+    if isinstance(criterion, Everything | InState):
+        is_missing = item.state is ItemState.MISSING
+        return _truth(isinstance(criterion, Everything) or (criterion.state == "missing" and is_missing))
+    if isinstance(criterion, Compared):
+        return _compares(criterion, item)
     place = ranks.get(item.number, (0, -1))
     return _truth(None if place is None else place[0] > criterion.keep and item.number not in plan.protected)
+
+
+def _compares(criterion: Compared, item: Item) -> Truth:
+    value = _measured(criterion, item)
+    if value is None:
+        return Truth.UNDECIDABLE
+    below, same = value < criterion.limit, value == criterion.limit
+    wanted = {"<": below, "<=": below or same, "==": same, ">=": same or not below, ">": not (below or same)}
+    return _truth(wanted[criterion.sign])
+
+
+def _measured(criterion: Compared, item: Item) -> float | None:
+    """The value that is compared; a length of 0 is unknown to all but those who ask for 0."""
+    if criterion.measure == "quality":
+        return item.quality
+    return item.duration if item.duration or criterion.limit == 0 else None
 
 
 def _narrowings(rule: Rule, item: Item) -> list[Truth]:
@@ -160,6 +178,8 @@ def _reason(rule: Rule, item: Item, ranks: dict[int, tuple[int, int] | None]) ->
         return Reason(rule.name, item.age, criterion.seconds)
     if isinstance(criterion, InState):
         return Reason(rule.name, item.missing_for, rule.min_age or 0.0)
+    if isinstance(criterion, Compared):
+        return Reason(rule.name, _measured(criterion, item), criterion.limit)
     if isinstance(criterion, Dedupe):
         place = ranks[item.number]
         assert place is not None

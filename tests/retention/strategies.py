@@ -14,6 +14,7 @@ from inventories import Disk, RowSpec, StraySpec, Surroundings, inventory
 from audio_cache_daemon.model import Inventory, ItemState, StrayKind, Truth
 from audio_cache_daemon.retention.policy import (
     Budget,
+    Compared,
     Criterion,
     Dedupe,
     DiskMarks,
@@ -135,11 +136,14 @@ def scenes(draw: st.DrawFn, *, tidy: bool = False) -> Scene:
 
 
 preferences = st.lists(st.sampled_from(["quality", "newest", "oldest", "longest"]), max_size=2, unique=True)
+signs = st.sampled_from(["<", "<=", "==", ">=", ">"])
 criteria: st.SearchStrategy[Criterion] = st.one_of(
     st.builds(MaxAge, limits_in_seconds),
     st.builds(Pattern, st.sampled_from(PATTERNS)),
     st.builds(Dedupe, st.sampled_from(["prompt", "content"]), st.integers(1, 3), preferences.map(tuple)),
     st.builds(InState, st.sampled_from(["missing", "orphan", "leftover"])),
+    st.builds(Compared, st.just("quality"), signs, st.sampled_from([0.25, 0.5])),
+    st.builds(Compared, st.just("duration"), signs, st.sampled_from([0.0, 24.0])),
     st.just(Everything()),
 )
 protection_criteria: st.SearchStrategy[ProtectionCriterion] = st.one_of(

@@ -11,6 +11,7 @@ from plans import plan_for
 from audio_cache_daemon.model import ItemState
 from audio_cache_daemon.retention.policy import (
     Budget,
+    Compared,
     Dedupe,
     Everything,
     KeepBest,
@@ -58,6 +59,9 @@ def test_dedupe_is_narrowed_after_its_groups_are_made() -> None:
 UNDECIDED = {
     "an absent timestamp under max_age": (Policy("t", rules=(stale,)), row(age=None), 1),
     "an absent timestamp that nothing asks for": (Policy("t", rules=(Rule("r", Everything()),)), row(age=None), 0),
+    "no score under quality": (Policy("t", rules=(Rule("r", Compared("quality", "<", 0.2)),)), row(quality=None), 1),
+    "a length of 0 under duration": (Policy("t", rules=(Rule("r", Compared("duration", "<", 5)),)), row(duration=0), 1),
+    "a length of 0 where 0 is named": (Policy("t", rules=(Rule("r", Compared("duration", "==", 0)),)), row(), 0),
     "a file that can't be decided": (Policy("t"), row(state=UNDECIDABLE), 1),
     "a retired row": (Policy("t", rules=(stale,)), row(age=None, state=RETIRED), 0),
     "no quality under keep_best": (Policy("t", protect=(Protection("b", KeepBest(1)),)), row(quality=None), 1),

@@ -8,6 +8,7 @@ from plans import plan_for
 
 from audio_cache_daemon.model import ItemState, StrayKind, Truth
 from audio_cache_daemon.retention.policy import (
+    Compared,
     Dedupe,
     Everything,
     InState,
@@ -19,6 +20,7 @@ from audio_cache_daemon.retention.policy import (
     Policy,
     Protection,
     Rule,
+    Sign,
     YoungerThan,
 )
 
@@ -90,6 +92,57 @@ RULES = {
 @pytest.mark.parametrize(("rule", "subject", "goes"), RULES.values(), ids=RULES)
 def test_a_rule_selects_what_its_criterion_and_narrowing_hold_for(rule: Rule, subject: RowSpec, goes: bool) -> None:
     """True selects; false and undecidable don't."""
+    assert evicted(unlimited([rule]), [subject], []) == ([0] if goes else [], [])
+
+
+QUALITIES = {
+    "<": [0.2499, True, 0.25, False, 0.2501, False],
+    "<=": [0.2499, True, 0.25, True, 0.2501, False],
+    "==": [0.2499, False, 0.25, True, 0.2501, False],
+    ">=": [0.2499, False, 0.25, True, 0.2501, True],
+    ">": [0.2499, False, 0.25, False, 0.2501, True],
+}
+
+
+@pytest.mark.parametrize("sign", QUALITIES)
+def test_exactly_at_the_limit_is_kept_unless_the_sign_names_the_limit(sign: Sign) -> None:
+    """Below, at and above the limit: of a quality, and of a length a hundred times as long."""
+    entries = QUALITIES[sign]
+    values, goes = entries[::2], [number for number, selected in enumerate(entries[1::2]) if selected]
+    by_quality = unlimited([Rule("r", Compared("quality", sign, 0.25))])
+    assert evicted(by_quality, [row(quality=value) for value in values], []) == (goes, [])
+    by_duration = unlimited([Rule("r", Compared("duration", sign, 0.25))])
+    assert evicted(by_duration, [row(duration=value) for value in values], []) == (goes, [])
+
+
+def _length(sign: Sign, limit: float) -> Rule:
+    return Rule("r", Compared("duration", sign, limit))
+
+
+faint = Rule("r", Compared("quality", "<", 0.25))
+
+COMPARED = {
+    "quality: no score is kept, however low the others": (faint, row(quality=None), False),
+    "quality: a score of 0 is a score": (faint, row(quality=0.0), True),
+    "quality: below nothing is a score too": (faint, row(quality=-0.3), True),
+    "quality: a row without its file goes too": (faint, row(quality=0.1, state=MISSING), True),
+    "quality: a row whose file can't be decided is kept": (faint, row(quality=0.1, state=UNDECIDABLE), False),
+    "quality: a retired row is kept": (faint, row(quality=0.1, state=RETIRED), False),
+    "quality: min_age narrows it": (Rule("r", faint.criterion, min_age=100), row(quality=0.1, age=100), False),
+    "duration: 0 goes when 0 is asked for": (_length("==", 0), row(duration=0.0), True),
+    "duration: at most 0 asks for 0": (_length("<=", 0), row(duration=0.0), True),
+    "duration: 0 isn't short, but unknown": (_length("<", 5), row(duration=0.0), False),
+    "duration: nor is it at most 5": (_length("<=", 5), row(duration=0.0), False),
+    "duration: 0 isn't more than 0": (_length(">", 0), row(duration=0.0), False),
+    "duration: an absent one is kept when 0 is asked for": (_length("==", 0), row(duration=None), False),
+    "duration: an absent one is kept when long ones go": (_length(">", 5), row(duration=None), False),
+    "duration: it is compared as it is written": (_length("==", 23.97), row(duration=23.97), True),
+}
+
+
+@pytest.mark.parametrize(("rule", "subject", "goes"), COMPARED.values(), ids=COMPARED)
+def test_a_comparison_selects_by_what_is_known(rule: Rule, subject: RowSpec, goes: bool) -> None:
+    """A missing value selects nothing; a length of 0 is one, unless the policy names 0."""
     assert evicted(unlimited([rule]), [subject], []) == ([0] if goes else [], [])
 
 

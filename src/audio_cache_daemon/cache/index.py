@@ -172,7 +172,7 @@ class IndexReader:
         sound = [row or empty for row in rows]
         add("readable", np.array([row is not None for row in rows]))
         add("timestamp", creation_times(sound))
-        add("duration", durations(sound).astype(np.float32))
+        add("duration", durations(sound))
         add("quality", qualities(sound))
         # The hash is salted anew in each process, so that no prompt can be made to collide with another.
         add("prompt", np.array([hash(row.prompt_norm) if row.prompt_norm else 0 for row in sound], np.int64))

@@ -189,7 +189,7 @@ def _build_rows(reader: IndexReader, prompt: NDArray[np.int32], finder: FileFind
         offset=offset,
         readable=take("readable", np.bool_),
         timestamp=take("timestamp", np.float64),
-        duration=take("duration", np.float32),
+        duration=take("duration", np.float64),
         quality=take("quality", np.float64),
         prompt=prompt,
         state=found["state"].copy(),

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from audio_cache_daemon.config import scalars
+from audio_cache_daemon.config import comparisons, scalars
 from audio_cache_daemon.config.makers import make_http, make_protection, make_rule
 from audio_cache_daemon.config.scalars import choice
 from audio_cache_daemon.config.settings import (
@@ -136,9 +136,13 @@ _RULE = Section(
             choice("missing", "orphan", "leftover"),
             "Selects rows without a file (missing), files without a row (orphan), temporary files (leftover).",
         ),
+        "quality": Key(comparisons.QUALITY, "Selects items whose quality score compares so."),
+        "duration": Key(
+            comparisons.LENGTH, "Selects items whose length in seconds compares so; 0 is one that is unknown."
+        ),
         "min_age": Key(scalars.DURATION, "Narrows any criterion to what is older than this."),
     },
-    exactly_one=("max_age", "pattern", "dedupe", "state"),
+    exactly_one=("max_age", "pattern", "dedupe", "state", "quality", "duration"),
     may_join=("pattern",),
 )
 

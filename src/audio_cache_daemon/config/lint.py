@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from audio_cache_daemon.config.settings import CacheSettings, Settings, WriterSe
 from audio_cache_daemon.errors import ConfigError
 from audio_cache_daemon.patterns import PatternTimeoutError, compile_pattern
 from audio_cache_daemon.retention.policy import (
+    Compared,
     Dedupe,
     DiskMarks,
     InState,
@@ -142,6 +144,8 @@ def _lint_rule(key: str, rule: Rule, policy: Policy) -> Iterator[LintFinding]:
     if isinstance(rule.criterion, InState) and rule.criterion.state != "missing" and rule.pattern is not None:
         state = rule.criterion.state
         yield _error(key, f"can never match: no row names {_article(state)}, so it has no prompt for the pattern")
+    if isinstance(rule.criterion, Compared):
+        yield from _lint_comparison(key, rule.criterion)
     for earlier in policy.rules[: policy.rules.index(rule)]:
         if _covers(earlier, rule):
             yield _warning(key, f"can never match: the rule {earlier.name} before it selects the same already")
@@ -149,6 +153,15 @@ def _lint_rule(key: str, rule: Rule, policy: Policy) -> Iterator[LintFinding]:
     for protection in policy.protect:
         if isinstance(protection.criterion, Pattern) and protection.criterion in (rule.criterion, _narrowing(rule)):
             yield _warning(key, f"can never match: {protection.name} protects all that its pattern finds")
+
+
+def _lint_comparison(key: str, compared: Compared) -> Iterator[LintFinding]:
+    least, most = (-1.0, 1.0) if compared.measure == "quality" else (0.0, math.inf)
+    where = f"{key}.{compared.measure}"
+    if (compared.sign, compared.limit) in (("<", least), (">", most)):
+        yield _error(where, f"can never match: no {compared.measure} is {compared.sign} {compared.limit:g}")
+    elif (compared.sign, compared.limit) in ((">=", least), ("<=", most)):
+        yield _error(where, f"matches every item whose {compared.measure} is known")
 
 
 def _article(state: str) -> str:

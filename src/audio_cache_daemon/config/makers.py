@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from audio_cache_daemon.config.settings import HttpSettings
 from audio_cache_daemon.retention.policy import (
+    Compared,
     Criterion,
     Dedupe,
     InState,
@@ -26,6 +27,8 @@ def make_rule(  # noqa: PLR0913 - one parameter a key
     pattern: str | None = None,
     dedupe: Dedupe | None = None,
     state: SubjectState | None = None,
+    quality: Compared | None = None,
+    duration: Compared | None = None,
     min_age: float | None = None,
 ) -> Rule:
     criterion: Criterion
@@ -35,6 +38,8 @@ def make_rule(  # noqa: PLR0913 - one parameter a key
         criterion = dedupe
     elif state is not None:
         criterion = InState(state)
+    elif (compared := quality or duration) is not None:
+        criterion = compared
     else:
         return Rule(name, Pattern(pattern or ""), min_age)
     return Rule(name, criterion, min_age, pattern)

@@ -24,7 +24,7 @@ _LARGEST_SIZE = 2**60
 _TEXT = frozenset({"str"})
 _NUMBER = frozenset({"int", "float"})
 _QUANTITY = _TEXT | _NUMBER
-_DURATION_PATTERN = r"[0-9]+(\.[0-9]+)?\s*(ms|[smhdw])(\s*[0-9]+(\.[0-9]+)?\s*(ms|[smhdw]))*"
+DURATION_PATTERN = r"[0-9]+(\.[0-9]+)?\s*(ms|[smhdw])(\s*[0-9]+(\.[0-9]+)?\s*(ms|[smhdw]))*"
 _SIZE_PATTERN = r"[0-9]+(\.[0-9]+)?\s*([kKmMgGtT]?[iI]?[bB])?"
 _PERCENT_PATTERN = r"[0-9]+(\.[0-9]+)?\s*%"
 
@@ -160,7 +160,7 @@ def _write_listen(http: HttpSettings) -> str:
     return f"[{http.host}]:{http.port}" if ":" in http.host else f"{http.host}:{http.port}"
 
 
-def _text_schema(pattern: str, *examples: str) -> dict[str, object]:
+def text_schema(pattern: str, *examples: str) -> dict[str, object]:
     return {"type": "string", "pattern": f"^({pattern})$", "examples": list(examples)}
 
 
@@ -176,21 +176,21 @@ NAME = Scalar(
     "name",
     "a name of lower-case letters, digits, - and _ (at most 64), beginning with a letter or digit",
     _matching(_NAME_PATTERN),
-    _text_schema(_NAME_PATTERN, "exhibit"),
+    text_schema(_NAME_PATTERN, "exhibit"),
 )
 RULE_NAME = Scalar(
     "rule_name",
     f"{NAME.expected}, and not with the reserved word budget",
     _matching(_RULE_NAME_PATTERN),
-    _text_schema(_RULE_NAME_PATTERN, "stale"),
+    text_schema(_RULE_NAME_PATTERN, "stale"),
 )
-PATH = Scalar("path", "an absolute path", _absolute_path, _text_schema("/.*", "/srv/audio"))
+PATH = Scalar("path", "an absolute path", _absolute_path, text_schema("/.*", "/srv/audio"))
 PREFIX = replace(PATH, parse=lambda text: str(_absolute_path(text)))
 UNIT = Scalar(
     "unit",
     "the name of a systemd service such as image-server.service",
     _matching(_UNIT_PATTERN),
-    _text_schema(_UNIT_PATTERN, "image-server.service"),
+    text_schema(_UNIT_PATTERN, "image-server.service"),
 )
 PATTERN = Scalar("pattern", "a Python regular expression", _pattern, {"type": "string", "format": "regex"})
 COUNT = Scalar("count", "a whole number, 1 or more", _count, {"type": "integer", "minimum": 1}, _NUMBER)
@@ -206,7 +206,7 @@ PERCENT_OR_NONE = Scalar(
     "percent_or_none",
     "a percentage from 0 to 100, or none",
     _or("none", None, _percentage),
-    {"anyOf": [{"type": "number", "minimum": 0, "maximum": 100}, _text_schema(_PERCENT_PATTERN), {"const": "none"}]},
+    {"anyOf": [{"type": "number", "minimum": 0, "maximum": 100}, text_schema(_PERCENT_PATTERN), {"const": "none"}]},
     _QUANTITY,
     lambda value: "none" if value is None else value,
 )
@@ -214,7 +214,7 @@ DURATION = Scalar(
     "duration",
     _A_DURATION,
     _duration,
-    _text_schema(_DURATION_PATTERN, "30d", "12h", "1h30m"),
+    text_schema(DURATION_PATTERN, "30d", "12h", "1h30m"),
     _QUANTITY,
     lambda value: None if value is None else format_duration(value),
 )
@@ -222,7 +222,7 @@ AGE = Scalar(
     "age",
     '"< " and a duration, such as "< 1h"',
     _age,
-    _text_schema(rf"\s*<\s*{_DURATION_PATTERN}\s*", "< 1h"),
+    text_schema(rf"\s*<\s*{DURATION_PATTERN}\s*", "< 1h"),
 )
 INTERVAL = Scalar("interval", f"{_A_DURATION}, at least 1m", _interval, DURATION.schema, _QUANTITY)
 WAIT = Scalar(
@@ -245,7 +245,7 @@ SIZE = Scalar(
     "size",
     _A_SIZE,
     _size,
-    {"anyOf": [_text_schema(_SIZE_PATTERN, "20GiB", "500MB"), {"type": "integer", "minimum": 0}]},
+    {"anyOf": [text_schema(_SIZE_PATTERN, "20GiB", "500MB"), {"type": "integer", "minimum": 0}]},
     _QUANTITY,
 )
 SIZE_OR_NONE = Scalar(
@@ -260,14 +260,14 @@ FREE_SPACE = Scalar(
     "free_space",
     f"{_A_SIZE}, or a share of the disk such as 10%",
     _free_space,
-    {"anyOf": [SIZE.schema, _text_schema(_PERCENT_PATTERN, "10%")]},
+    {"anyOf": [SIZE.schema, text_schema(_PERCENT_PATTERN, "10%")]},
     _QUANTITY,
 )
 CRON = Scalar(
     "cron",
     'a cron line of five fields such as "15 3 * * *", or @daily',
     _cron,
-    _text_schema(r"@[a-z]+|\S+(\s+\S+){4}", "15 3 * * *", "@daily"),
+    text_schema(r"@[a-z]+|\S+(\s+\S+){4}", "15 3 * * *", "@daily"),
 )
 TIMEZONE = Scalar(
     "timezone",
@@ -279,6 +279,6 @@ LISTEN = Scalar(
     "listen",
     "host:port such as 127.0.0.1:9843 or [::1]:9843",
     _listen,
-    _text_schema(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}", "127.0.0.1:9843", "[::1]:9843"),
+    text_schema(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}", "127.0.0.1:9843", "[::1]:9843"),
     write=_write_listen,
 )

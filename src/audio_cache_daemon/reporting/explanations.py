@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from audio_cache_daemon.reporting.items import ItemView
 from audio_cache_daemon.reporting.run_text import describe_reason
 from audio_cache_daemon.reporting.terminal import Column, Screen, Symbol
 
+_SIGN = re.compile(r" (?:[<>]=?|==) ")
 _VERDICTS = {Truth.TRUE: "selects it", Truth.FALSE: "leaves it", Truth.UNDECIDABLE: "can't be decided"}
 
 
@@ -94,4 +96,4 @@ def _cells(verdicts: Sequence[RuleVerdictView]) -> list[tuple[str, ...]]:
 def _measured(reason: AuditReason) -> str:
     if isinstance(reason.threshold, str) or reason.value is None:
         return ""
-    return describe_reason(reason).replace(" > ", " against ")
+    return _SIGN.sub(" against ", describe_reason(reason))

@@ -10,6 +10,7 @@ from audio_cache_daemon.reporting.terminal import Column, Screen, Symbol
 from audio_cache_daemon.units import format_duration, format_size, format_time
 
 _SECONDS = ("max_age", "state:missing", "state:orphan", "state:leftover")
+_COMPARED = ("quality:", "duration:")
 _BYTES = ("budget:size", "budget:disk")
 
 
@@ -101,7 +102,10 @@ def describe_reason(reason: AuditReason) -> str:
         return f"{format_size(value)} {sign} {format_size(threshold)}"
     if value is None or threshold is None:
         return "asked for"
-    return f"number {value:g}, kept {threshold:g}" if criterion.startswith("dedupe") else f"{value:g} > {threshold:g}"
+    if criterion.startswith("dedupe"):
+        return f"number {value:g}, kept {threshold:g}"
+    sign = criterion.partition(":")[2] if criterion.startswith(_COMPARED) else ">"
+    return f"{value:g} {sign} {threshold:g}"
 
 
 def _cells(view: EvictionView) -> tuple[str, ...]:

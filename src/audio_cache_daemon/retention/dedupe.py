@@ -16,7 +16,7 @@ _KEYS: dict[Preference, Callable[[Rows, Floats], Floats]] = {
     "newest": lambda _, age: age,
     "oldest": lambda _, age: -age,
     # A duration of 0 is the writer's word for audio that it could not read.
-    "longest": lambda rows, _: np.where(rows.duration > 0, -rows.duration.astype(np.float64), np.nan),
+    "longest": lambda rows, _: np.where(rows.duration > 0, -rows.duration, np.nan),
 }
 
 

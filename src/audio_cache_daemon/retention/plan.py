@@ -13,7 +13,17 @@ from audio_cache_daemon.retention.budget import BUDGET_RULES, Pressure, Remainin
 from audio_cache_daemon.retention.bytes_freed import freed_file_bytes
 from audio_cache_daemon.retention.judgement import Judgement
 from audio_cache_daemon.retention.limits import RunLimits
-from audio_cache_daemon.retention.policy import Dedupe, Everything, InState, Limits, MaxAge, Pattern, Policy, Rule
+from audio_cache_daemon.retention.policy import (
+    Compared,
+    Dedupe,
+    Everything,
+    InState,
+    Limits,
+    MaxAge,
+    Pattern,
+    Policy,
+    Rule,
+)
 from audio_cache_daemon.retention.protection import RESTORED, protect_rows, protect_strays
 from audio_cache_daemon.retention.rules import judge_rules
 
@@ -142,6 +152,8 @@ def _describe(rule: Rule) -> PlanRule:
             return PlanRule(rule.name, f"dedupe:{by}")
         case InState(state):
             return PlanRule(rule.name, f"state:{state}")
+        case Compared(measure, sign):
+            return PlanRule(rule.name, f"{measure}:{sign}")
         case Everything():
             return PlanRule(rule.name, "everything")
 

@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 Preference: TypeAlias = Literal["quality", "newest", "oldest", "longest"]
 EvictionOrder: TypeAlias = Literal["oldest", "lowest_quality", "largest"]
 SubjectState: TypeAlias = Literal["missing", "orphan", "leftover"]
+Measure: TypeAlias = Literal["quality", "duration"]
+Sign: TypeAlias = Literal["<", "<=", "==", ">=", ">"]
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,23 @@ class InState:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """Selects items whose quality score, or duration in seconds, stands so to `limit`.
+
+    With < and > an item exactly at the limit is kept; the other signs name the limit, and so select it.
+    """
+
+    measure: Measure
+    sign: Sign
+    limit: float
+
+
+@dataclass(frozen=True)
 class Everything:
     """Selects each item whose file is known. Only the `clear` command asks for it; no policy file can."""
 
 
-Criterion: TypeAlias = MaxAge | Pattern | Dedupe | InState | Everything
+Criterion: TypeAlias = MaxAge | Pattern | Dedupe | InState | Compared | Everything
 
 
 @dataclass(frozen=True)

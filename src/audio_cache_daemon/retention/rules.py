@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from audio_cache_daemon.model import Bools, Inventory, Truth
+from audio_cache_daemon.retention.compared import comparing
 from audio_cache_daemon.retention.dedupe import surplus
 from audio_cache_daemon.retention.judgement import Judgement, judge_false, judge_older, row_age, stray_age
 from audio_cache_daemon.retention.max_age import expired
 from audio_cache_daemon.retention.pattern import matching
-from audio_cache_daemon.retention.policy import Dedupe, Everything, InState, MaxAge, Pattern, Rule
+from audio_cache_daemon.retention.policy import Compared, Dedupe, Everything, InState, MaxAge, Pattern, Rule
 from audio_cache_daemon.retention.state import missing, unnamed
 
 
@@ -54,10 +55,10 @@ def _judge_rows(rule: Rule, inventory: Inventory, left: Bools, protected: Bools,
             return matching(rows, expression)
         case Dedupe() as criterion:
             return surplus(rows, criterion, left, protected, now)
-        case InState("missing"):
-            return missing(rows, now)
-        case InState():
-            return judge_false(len(rows))
+        case InState(state):
+            return missing(rows, now) if state == "missing" else judge_false(len(rows))
+        case Compared() as criterion:
+            return comparing(rows, criterion)
         case Everything():
             return Judgement(np.full(len(rows), Truth.TRUE, np.uint8), np.full(len(rows), np.nan))
 
