@@ -49,11 +49,15 @@ class StrayKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScanNeeds:
-    """What a scan has to find out beyond the plain columns, because a rule or the budget asks for it."""
+    """What a scan has to find out beyond the plain columns, because a rule or the budget asks for it.
+
+    With `sounds_over` the audio vectors of the items of each prompt that has more items than that; 0: of all items.
+    """
 
     patterns: frozenset[str] = frozenset()
     content: bool = False
     coming: bool = False
+    sounds_over: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,23 @@ class IndexInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Sounds:
+    """Audio vectors of length 1: that of row i is `vectors[place[i]]`; where `place` is -1 there is none to go by.
+
+    `fault` says why there are none at all: lines and vectors don't match.
+    """
+
+    place: NDArray[np.int32]
+    vectors: NDArray[np.float32]
+    fault: str | None = None
+
+    @classmethod
+    def none(cls, rows: int) -> Sounds:
+        """Of no row."""
+        return cls(np.full(rows, -1, np.int32), np.empty((0, 0), np.float32))
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """One entry a line of `meta.jsonl`, in its order.
 
@@ -114,7 +135,7 @@ class Rows:
     distinct values of `prompt_norm`, `file` the distinct audio files (several rows may name one), `content` the
     distinct contents among files of equal size (only when asked for). `readable` is false for a line that is
     no row: it is counted as no item and never selected. Until `held_until` nothing takes a row that was restored.
-    `matches` holds a Truths column for each pattern.
+    `matches` holds a Truths column for each pattern; `sounds` are there only when asked for.
     """
 
     offset: Ints
@@ -134,6 +155,7 @@ class Rows:
     used_elsewhere: Bools
     content: NDArray[np.int32]
     matches: Mapping[str, Truths] = field(default_factory=dict)
+    sounds: Sounds | None = None
 
     def __len__(self) -> int:
         return len(self.timestamp)

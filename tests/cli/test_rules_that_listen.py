@@ -35,3 +35,22 @@ def test_quality_and_length_are_told_with_the_sign_that_the_policy_has(run: Run,
     explained = run("--config", config, "explain", "1").out
     assert "0.25 against 0.25" in explained
     assert "2 against 2" in explained
+
+
+def test_of_a_prompt_the_good_takes_stay_that_are_unlike_each_other(run: Run, tmp_path: Path) -> None:
+    """From the vectors on disk; while they can't be matched, none goes, and the dry run says so."""
+    builder = CacheBuilder(tmp_path, now=time.time())
+    for quality in (0.9, 0.899, 0.3, 0.2):
+        builder.add("rain", quality=quality)
+    builder.add("wind", quality=0.1)
+    takes = {"name": "takes", "dedupe": {"by": "prompt", "keep": 3, "prefer": ["diverse"]}}
+    config = write_config(builder, {"rules": [takes]})
+
+    (report,) = run("--config", config, "run-once", "--dry-run", "--format", "json").json["caches"]
+    ((gone,),) = (report["plan"]["evict"],)
+    assert gone["reason"] == {"criterion": "dedupe:prompt", "value": 4.0, "threshold": 3.0}
+
+    builder.drop_array_rows("clap_audio.npy")
+    spoiled = run("--config", config, "run-once", "--dry-run")
+    assert "0 of 5 items would go" in spoiled.out
+    assert "no item goes by how it sounds: clap_audio.npy has 4 rows for 5 lines" in spoiled.err + spoiled.out

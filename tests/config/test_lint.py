@@ -63,6 +63,8 @@ def test_only_what_an_example_is_about_is_pointed_out() -> None:
             "warning",
             "the rule stale before it",
         ),
+        ("rules: [{name: a, dedupe: {by: prompt, keep: 3, prefer: [diverse, newest]}}]", "error", "stands alone"),
+        ("rules: [{name: a, dedupe: {by: content, prefer: [diverse]}}]", "error", "the takes of a prompt"),
         ("rules: [{name: a, duration: '< 0'}]", "error", "can never match: no duration is < 0"),
         ("rules: [{name: a, duration: '>= 0'}]", "error", "matches every item whose duration is known"),
         ("rules: [{name: a, quality: '> 1'}]", "error", "can never match: no quality is > 1"),
@@ -87,6 +89,7 @@ def test_what_cannot_work_is_found(load: Load, body: str, level: str, message: s
         "rules: [{name: a, max_age: 30d, pattern: rain}, {name: b, max_age: 30d}]",
         "rules: [{name: a, max_age: 30d, min_age: 40d}, {name: b, max_age: 30d}]",
         "rules: [{name: a, dedupe: {by: content}}, {name: b, dedupe: {by: content, keep: 2}}]",
+        "rules: [{name: a, dedupe: {by: prompt, keep: 3, prefer: [diverse], diversity: 0}}]",
         "rules: [{name: a, duration: '== 0'}, {name: b, duration: '<= 0'}, {name: c, quality: '>= 0.9'}]",
         "rules: [{name: a, pattern: '[a-z]{20}'}, {name: b, pattern: '(rain|snow)+'}]",
     ],
@@ -133,6 +136,12 @@ def test_keeping_fewer_takes_than_the_generator_wants_is_an_error(load: Load) ->
     )
     assert (level, key) == ("error", "writer.target_per_prompt")
     assert "wants 4 takes" in message
+
+
+def test_keeping_fewer_diverse_takes_than_the_generator_wants_is_an_error_too(load: Load) -> None:
+    rule = "{name: takes, dedupe: {by: prompt, keep: 2, prefer: [diverse]}}"
+    ((level, key, _),) = _lint_cache(load, "writer: {mode: stopped}", rule)
+    assert (level, key) == ("error", "writer.target_per_prompt")
 
 
 def test_takes_that_are_protected_are_kept_too(load: Load) -> None:

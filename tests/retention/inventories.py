@@ -17,6 +17,7 @@ from audio_cache_daemon.model import (
     Inventory,
     ItemState,
     Rows,
+    Sounds,
     StrayKind,
     Strays,
     Truth,
@@ -35,7 +36,7 @@ class RowSpec:
 
     Rows that give the same `file`, `prompt` or `content` share it; without a `file` a row has one of its own.
     A row in state UNDECIDABLE has neither a file nor a root. `matches` names the truth of each pattern; a pattern
-    that isn't named doesn't match, and can't be decided without a prompt.
+    that isn't named doesn't match, and can't be decided without a prompt. `sound` is the audio vector, of length 1.
     """
 
     age: float | None = 86400.0
@@ -51,6 +52,7 @@ class RowSpec:
     readable: bool = True
     root: int = 0
     line: int = 100
+    sound: tuple[float, ...] | None = (1.0, 0.0, 0.0, 0.0)
     matches: Mapping[str, Truth] = field(default_factory=dict)
 
     def truth(self, pattern: str) -> Truth:
@@ -144,6 +146,16 @@ def _rows(specs: Sequence[RowSpec], now: float, patterns: Sequence[str]) -> Rows
         used_elsewhere=np.array([spec.used_elsewhere for spec in specs], dtype=np.bool_),
         content=_numbered([spec.content for spec in specs]),
         matches={p: np.array([spec.truth(p) for spec in specs], dtype=np.uint8) for p in patterns},
+        sounds=_sounds([spec.sound for spec in specs]),
+    )
+
+
+def _sounds(vectors: Sequence[tuple[float, ...] | None]) -> Sounds:
+    known = [vector for vector in vectors if vector is not None]
+    place = np.cumsum([vector is not None for vector in vectors], dtype=np.int32) - 1
+    return Sounds(
+        np.where([vector is not None for vector in vectors], place, -1).astype(np.int32),
+        np.array(known, dtype=np.float32).reshape(len(known), -1 if known else 0),
     )
 
 

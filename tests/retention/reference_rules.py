@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from reference_takes import ranked_by_ear
 from reference_world import Item, Reason, ReferencePlan, Stray, World, newest_first
 
 from audio_cache_daemon.model import ItemState, StrayKind, Truth
@@ -147,8 +148,13 @@ def ranks_of(criterion: Dedupe, world: World, plan: ReferencePlan) -> dict[int, 
             groups.setdefault(key, []).append(item)
     ranks: dict[int, tuple[int, int] | None] = {}
     for members in groups.values():
+        if "diverse" in criterion.prefer and len(members) <= criterion.keep:
+            continue
         ranked = [item for item in members if item.number in plan.protected or _can_be_ranked(criterion, item)]
-        ranked.sort(key=lambda item: _rank_key(criterion, item, protected=item.number in plan.protected))
+        if "diverse" in criterion.prefer:
+            ranked = ranked_by_ear(ranked, set(plan.protected), criterion.keep, criterion.diversity)
+        else:
+            ranked.sort(key=lambda item: _rank_key(criterion, item, protected=item.number in plan.protected))
         ranks |= {item.number: None for item in members}
         ranks |= {item.number: (rank, ranked[0].number) for rank, item in enumerate(ranked, start=1)}
     return ranks
@@ -156,6 +162,7 @@ def ranks_of(criterion: Dedupe, world: World, plan: ReferencePlan) -> dict[int, 
 
 def _can_be_ranked(criterion: Dedupe, item: Item) -> bool:
     measures = {"quality": item.quality, "longest": item.duration or None, "newest": item.age, "oldest": item.age}
+    measures["diverse"] = item.quality if item.sound is not None else None
     return item.age is not None and all(measures[preference] is not None for preference in criterion.prefer)
 
 

@@ -31,6 +31,7 @@ class Item:
     used_elsewhere: bool
     device: int | None
     matches: dict[str, Truth]
+    sound: tuple[float, ...] | None = None
 
     @property
     def selectable(self) -> bool:
@@ -106,7 +107,15 @@ def _item(inventory: Inventory, number: int, now: float) -> Item:
         used_elsewhere=bool(rows.used_elsewhere[number]),
         device=_device(inventory, int(rows.root[number])),
         matches={pattern: Truth(int(column[number])) for pattern, column in rows.matches.items()},
+        sound=_sound(inventory, number),
     )
+
+
+def _sound(inventory: Inventory, number: int) -> tuple[float, ...] | None:
+    sounds = inventory.rows.sounds
+    if sounds is None or sounds.place[number] < 0:
+        return None
+    return tuple(sounds.vectors[sounds.place[number]].tolist())
 
 
 def _stray(inventory: Inventory, number: int, now: float) -> Stray:

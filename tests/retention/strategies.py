@@ -38,6 +38,13 @@ SECONDS = (100.0, 3600.0)
 AGES = (0.0, 100.0, 101.0, 3600.0, 3601.0)
 SIZES = (0, 100, 1000, 5000)
 PATTERNS = ("p", "q")
+SOUNDS = (
+    (1.0, 0.0, 0.0, 0.0),
+    (0.0, 1.0, 0.0, 0.0),
+    (0.5, 0.5, 0.5, 0.5),
+    (0.5, -0.5, 0.5, -0.5),
+    (-1.0, 0.0, 0.0, 0.0),
+)
 CAPACITIES = (0, 1000, 2000, 5000, 12000)
 
 ages = st.sampled_from([*AGES, -10.0, None])
@@ -103,6 +110,7 @@ def _rows(draw: st.DrawFn, shared: list[_File], roots: int, *, tidy: bool) -> Ro
         used_elsewhere=file.used_elsewhere,
         root=file.root,
         line=draw(st.sampled_from([50, 100])),
+        sound=draw(st.sampled_from([*SOUNDS, *unknown])),
         matches={pattern: draw(st.sampled_from(list(Truth))) for pattern in PATTERNS},
     )
     fate = draw(st.integers(0, 5 if tidy else 9))
@@ -136,11 +144,15 @@ def scenes(draw: st.DrawFn, *, tidy: bool = False) -> Scene:
 
 
 preferences = st.lists(st.sampled_from(["quality", "newest", "oldest", "longest"]), max_size=2, unique=True)
+by_ear = st.builds(
+    Dedupe, st.just("prompt"), st.integers(1, 3), st.just(("diverse",)), st.sampled_from([0.0, 0.25, 0.5, 1.0])
+)
 signs = st.sampled_from(["<", "<=", "==", ">=", ">"])
 criteria: st.SearchStrategy[Criterion] = st.one_of(
     st.builds(MaxAge, limits_in_seconds),
     st.builds(Pattern, st.sampled_from(PATTERNS)),
     st.builds(Dedupe, st.sampled_from(["prompt", "content"]), st.integers(1, 3), preferences.map(tuple)),
+    by_ear,
     st.builds(InState, st.sampled_from(["missing", "orphan", "leftover"])),
     st.builds(Compared, st.just("quality"), signs, st.sampled_from([0.25, 0.5])),
     st.builds(Compared, st.just("duration"), signs, st.sampled_from([0.0, 24.0])),

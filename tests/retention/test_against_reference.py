@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from inventories import NOW
 from plans import protected_of, reasons_of
 from reference import reference_plan
-from strategies import Scene, policies, scenes
+from strategies import Scene, by_ear, policies, protections_of, rules_of, scenes
 
 from audio_cache_daemon.model import ItemState
 from audio_cache_daemon.retention.plan import plan_evictions
-from audio_cache_daemon.retention.policy import Policy
+from audio_cache_daemon.retention.policy import Limits, Policy, Protection, Rule
 
 
 def assert_agreement(scene: Scene, policy: Policy, *, enforce_limits: bool = True) -> None:
@@ -34,6 +34,15 @@ def assert_agreement(scene: Scene, policy: Policy, *, enforce_limits: bool = Tru
 def test_rules_and_protections_agree_with_the_reference(scene: Scene, policy: Policy) -> None:
     """The same rows and strays go, by the same rule, with the same measured value, and the same are protected."""
     assert_agreement(scene, policy)
+
+
+@settings(max_examples=150, deadline=None)
+@given(scenes(), rules_of(by_ear, most=2), protections_of(most=1))
+def test_diverse_takes_agree_with_the_reference(
+    scene: Scene, rules: tuple[Rule, ...], protect: tuple[Protection, ...]
+) -> None:
+    """The same takes of each prompt stay, for the same rank, beside what lacks a sound or a score."""
+    assert_agreement(scene, Policy("test", rules=rules, protect=protect, limits=Limits(None, None)))
 
 
 @settings(max_examples=150, deadline=None)

@@ -20,6 +20,7 @@ from audio_cache_daemon.cache.index import IndexReader, ProblemLog
 from audio_cache_daemon.cache.listing import Listing, list_files
 from audio_cache_daemon.cache.neighbours import NeighbourNames, read_neighbours
 from audio_cache_daemon.cache.retired import RetiredItems
+from audio_cache_daemon.cache.sounds import with_sounds
 from audio_cache_daemon.cache.strays import find_strays
 from audio_cache_daemon.cache.tail import Tail
 from audio_cache_daemon.cache.vectors import read_arrays
@@ -108,7 +109,7 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         strays = find_strays(folders, walk, finder.named | walk.mark(elsewhere[there]), unresolved)
         in_use = np.concatenate([reader.keys[rows.items()], neighbours.keys])
         held = retired.find_files(walk, in_use, unresolved)
-        return Inventory(
+        inventory = Inventory(
             location=location,
             index=IndexInfo(before, arrays, reader.torn_tail),
             rows=rows,
@@ -118,6 +119,7 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
             orphans_undecidable=_why_orphans_undecidable(rows, strays, neighbours),
             retired=held,
         )
+        return inventory if needs.sounds_over is None else with_sounds(inventory, needs.sounds_over)
 
 
 @contextmanager

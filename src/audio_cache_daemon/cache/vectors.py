@@ -89,7 +89,7 @@ def check_rows(inventory: Inventory, rows: Ints) -> None:
     before = np.maximum(np.searchsorted(scored, rows, side="right") - 1, 0)
     witnesses = np.union1d(scored[after], scored[before])
     text, audio = (_read_vectors(inventory, name, witnesses) for name in _CLAP_NAMES)
-    wrong = witnesses[_contradicts(text, audio, inventory.rows.quality[witnesses])]
+    wrong = witnesses[contradicts(text, audio, inventory.rows.quality[witnesses])]
     if len(wrong):
         raise InconsistentIndexError(
             f"{path}: the vectors of row {wrong[0]} don't give the row's score, so they belong to another row; nothing "
@@ -113,15 +113,15 @@ def _read_vectors(inventory: Inventory, name: str, rows: Ints) -> NDArray[np.flo
     return np.frombuffer(content, info.dtype).reshape(len(rows), info.width)
 
 
-def _contradicts(text: NDArray[np.floating], audio: NDArray[np.floating], expected: Floats) -> Bools:
+def contradicts(text: NDArray[np.floating], audio: NDArray[np.floating], expected: Floats) -> Bools:
     """Which rows' vectors don't give the expected scores; NaN is no expectation.
 
     A zero row is the writer's mark for audio that it could not read, or ours: it belongs to any score.
     """
     scores = np.einsum("ij,ij->i", text, audio, dtype=np.float64)
     known = ~np.isnan(expected) & text.any(axis=1) & audio.any(axis=1)
-    contradicts: Bools = known & ~(np.abs(scores - expected) <= SCORE_TOLERANCE)
-    return contradicts
+    wrong: Bools = known & ~(np.abs(scores - expected) <= SCORE_TOLERANCE)
+    return wrong
 
 
 def index_fault(inventory: Inventory) -> str | None:
@@ -162,7 +162,7 @@ def _rows_off_their_score(inventory: Inventory) -> Bools | None:
     ):
         expected = quality[position : position + len(text)]
         proven = proven or bool((~np.isnan(expected) & text.any(axis=1) & audio.any(axis=1)).any())
-        wrong[position : position + len(text)] = _contradicts(text, audio, expected)
+        wrong[position : position + len(text)] = contradicts(text, audio, expected)
         position += len(text)
     return wrong if proven else None
 

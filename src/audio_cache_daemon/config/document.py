@@ -116,8 +116,12 @@ _DEDUPE = Section(
         "by": Key(choice("prompt", "content"), "What the items of a group have in common: the prompt, or all bytes."),
         "keep": Key(scalars.COUNT, "How many items of each group stay."),
         "prefer": Key(
-            ListOf(choice("quality", "newest", "oldest", "longest")),
+            ListOf(choice("quality", "newest", "oldest", "longest", "diverse")),
             "Which of them stay: compared from left to right, then the newest.",
+        ),
+        "diversity": Key(
+            scalars.FRACTION,
+            "What being unlike the others counts for, beside quality, when diverse takes are preferred.",
         ),
     },
 )

@@ -144,6 +144,8 @@ def _lint_rule(key: str, rule: Rule, policy: Policy) -> Iterator[LintFinding]:
     if isinstance(rule.criterion, InState) and rule.criterion.state != "missing" and rule.pattern is not None:
         state = rule.criterion.state
         yield _error(key, f"can never match: no row names {_article(state)}, so it has no prompt for the pattern")
+    if isinstance(rule.criterion, Dedupe) and rule.criterion.is_by_ear:
+        yield from _lint_takes(f"{key}.dedupe", rule.criterion)
     if isinstance(rule.criterion, Compared):
         yield from _lint_comparison(key, rule.criterion)
     for earlier in policy.rules[: policy.rules.index(rule)]:
@@ -153,6 +155,13 @@ def _lint_rule(key: str, rule: Rule, policy: Policy) -> Iterator[LintFinding]:
     for protection in policy.protect:
         if isinstance(protection.criterion, Pattern) and protection.criterion in (rule.criterion, _narrowing(rule)):
             yield _warning(key, f"can never match: {protection.name} protects all that its pattern finds")
+
+
+def _lint_takes(key: str, takes: Dedupe) -> Iterator[LintFinding]:
+    if takes.by != "prompt":
+        yield _error(f"{key}.prefer", "diverse chooses among the takes of a prompt; the same bytes sound the same")
+    if len(takes.prefer) > 1:
+        yield _error(f"{key}.prefer", "diverse stands alone: it weighs quality itself, by diversity")
 
 
 def _lint_comparison(key: str, compared: Compared) -> Iterator[LintFinding]:

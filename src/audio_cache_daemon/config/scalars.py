@@ -99,6 +99,13 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _fraction(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError
+    return value
+
+
 def _age(text: str) -> YoungerThan:
     match = re.fullmatch(r"\s*<(.*)", text)
     if match is None:
@@ -194,6 +201,9 @@ UNIT = Scalar(
 )
 PATTERN = Scalar("pattern", "a Python regular expression", _pattern, {"type": "string", "format": "regex"})
 COUNT = Scalar("count", "a whole number, 1 or more", _count, {"type": "integer", "minimum": 1}, _NUMBER)
+FRACTION = Scalar(
+    "fraction", "a number from 0 to 1", _fraction, {"type": "number", "minimum": 0, "maximum": 1}, _NUMBER
+)
 COUNT_OR_NONE = Scalar(
     "count_or_none",
     "a whole number, 1 or more, or none",

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from audio_cache_daemon.model import Bools, Floats, Rows, Truth
+from audio_cache_daemon.model import Bools, Floats, Ints, Rows, Truth
 from audio_cache_daemon.retention.judgement import Judgement, rank_in_groups, row_age
 from audio_cache_daemon.retention.policy import Dedupe, Preference
+from audio_cache_daemon.retention.takes import Takes, rank_takes
 
 # What ranks first has the lowest number.
 _KEYS: dict[Preference, Callable[[Rows, Floats], Floats]] = {
@@ -30,13 +31,26 @@ def surplus(rows: Rows, criterion: Dedupe, left: Bools, protected: Bools, now: f
     group = rows.prompt if criterion.by == "prompt" else rows.content
     members = left & (rows.decided() if criterion.by == "prompt" else rows.present()) & (group >= 0)
     age = row_age(rows, now)
-    keys = [_KEYS[preference](rows, age) for preference in (*criterion.prefer, "newest")]
-    unplaceable = np.logical_or.reduce([np.isnan(key) for key in keys]) & members & ~protected
-    ranks = rank_in_groups(group, members & ~unplaceable, [~protected, ~rows.present(), *keys])
+    if criterion.is_by_ear:
+        assert rows.sounds is not None, "the scan was not asked for them"
+        unplaceable, ranks = _rank_by_ear(Takes(rows, rows.sounds, age, protected), criterion, members)
+    else:
+        keys = [_KEYS[preference](rows, age) for preference in (*criterion.prefer, "newest")]
+        unplaceable = np.logical_or.reduce([np.isnan(key) for key in keys]) & members & ~protected
+        ranks = rank_in_groups(group, members & ~unplaceable, [~protected, ~rows.present(), *keys])
     truth = np.where(ranks > criterion.keep, Truth.TRUE, Truth.FALSE)
     truth[protected] = Truth.FALSE
     truth[unplaceable] = Truth.UNDECIDABLE
     first = np.full(int(group.max(initial=-1)) + 1, -1, np.int64)
     first[group[ranks == 1]] = np.flatnonzero(ranks == 1)
     keeper = np.where(members, first[group] if len(first) else -1, -1)
-    return Judgement(truth.astype(np.uint8), ranks.astype(np.float64), float(criterion.keep), keeper)
+    return Judgement(truth.astype(np.uint8), np.where(ranks > 0, ranks, np.nan), float(criterion.keep), keeper)
+
+
+def _rank_by_ear(takes: Takes, criterion: Dedupe, members: Bools) -> tuple[Bools, Ints]:
+    """Which members can't be ranked, and the ranks of the others; a prompt with few takes is left as it is."""
+    prompt = takes.rows.prompt
+    several = np.bincount(prompt[members], minlength=int(prompt.max(initial=0)) + 1)[prompt] > criterion.keep
+    unplaceable = members & several & ~takes.placeable() & ~takes.protected
+    ranks = rank_takes(takes, members & several & ~unplaceable, criterion.keep, criterion.diversity)
+    return unplaceable, ranks

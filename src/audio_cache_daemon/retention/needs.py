@@ -7,9 +7,11 @@ from audio_cache_daemon.retention.policy import Dedupe, Pattern, Policy
 
 
 def columns_needed(policy: Policy) -> ScanNeeds:
-    """The patterns to search for, whether contents are compared, and whether bytes to be freed are counted."""
+    """The patterns to search for, whether contents or sounds are compared, whether bytes to be freed count."""
     criteria = [rule.criterion for rule in policy.rules] + [protection.criterion for protection in policy.protect]
     patterns = {criterion.expression for criterion in criteria if isinstance(criterion, Pattern)}
     patterns |= {rule.pattern for rule in policy.rules if rule.pattern is not None}
     content = any(isinstance(criterion, Dedupe) and criterion.by == "content" for criterion in criteria)
-    return ScanNeeds(frozenset(patterns), content, policy.budget.disk is not None)
+    # Of a prompt with no more takes than are kept nobody asks how they sound.
+    keeps = [criterion.keep for criterion in criteria if isinstance(criterion, Dedupe) and criterion.is_by_ear]
+    return ScanNeeds(frozenset(patterns), content, policy.budget.disk is not None, min(keeps, default=None))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +61,7 @@ def plan_evictions(inventory: Inventory, policy: Policy, now: float, *, enforce_
         undecidable=int((undecided & inventory.rows.items()).sum()),
         capped=capped,
         refusals=refusals,
-        notes=_notes(inventory, policy),
+        notes=tuple(_notes(inventory, policy)),
     )
 
 
@@ -158,9 +158,12 @@ def _describe(rule: Rule) -> PlanRule:
             return PlanRule(rule.name, "everything")
 
 
-def _notes(inventory: Inventory, policy: Policy) -> tuple[str, ...]:
+def _notes(inventory: Inventory, policy: Policy) -> Iterator[str]:
     """What the policy asks for and this inventory can't answer."""
-    asks_for_orphans = any(rule.criterion == InState("orphan") for rule in policy.rules)
-    if asks_for_orphans and inventory.orphans_undecidable is not None:
-        return (f"orphans stay: {inventory.orphans_undecidable}",)
-    return ()
+    criteria = [rule.criterion for rule in policy.rules]
+    if InState("orphan") in criteria and inventory.orphans_undecidable is not None:
+        yield f"orphans stay: {inventory.orphans_undecidable}"
+    compares = any(isinstance(criterion, Dedupe) and criterion.is_by_ear for criterion in criteria)
+    sounds = inventory.rows.sounds
+    if compares and sounds is not None and sounds.fault is not None:
+        yield f"no item goes by how it sounds: {sounds.fault}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Preference: TypeAlias = Literal["quality", "newest", "oldest", "longest"]
+Preference: TypeAlias = Literal["quality", "newest", "oldest", "longest", "diverse"]
 EvictionOrder: TypeAlias = Literal["oldest", "lowest_quality", "largest"]
 SubjectState: TypeAlias = Literal["missing", "orphan", "leftover"]
 Measure: TypeAlias = Literal["quality", "duration"]
@@ -28,11 +28,21 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Dedupe:
-    """Selects all but the `keep` best of each group of items with one prompt, or with the same bytes."""
+    """Selects all but the `keep` best of each group of items with one prompt, or with the same bytes.
+
+    To prefer "diverse" takes weighs quality against likeness to those that are kept: `diversity` from 0 (quality
+    alone) to 1 (likeness alone).
+    """
 
     by: Literal["prompt", "content"]
     keep: int = 1
     prefer: tuple[Preference, ...] = ()
+    diversity: float = 0.5
+
+    @property
+    def is_by_ear(self) -> bool:
+        """Whether it asks how items sound."""
+        return "diverse" in self.prefer
 
 
 @dataclass(frozen=True)
