@@ -12,7 +12,7 @@ import pytest
 
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
-from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
+from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, META_NAME, CacheLocation
 from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
 from audio_cache_daemon.model import RunReport, RunResult, ScanNeeds
 from audio_cache_daemon.request import RunRequest, Target
@@ -50,6 +50,14 @@ def start_generator(directory: Path, moment: int) -> None:
     started = directory / "started"
     started.touch()
     os.utime(started, (moment, moment))
+
+
+def restore(location: CacheLocation, name: str) -> list[str | None]:
+    """Bring a run's items back; what is said of each."""
+    writer = WriterSettings(mode="live")
+    target = Target(CacheSettings(location, DROP, writer), location.state_directory / "audit.jsonl")
+    results = restore_from_trash(target, RunRequest(NOW, f"{name}-back"), name, (), lambda: NOW)
+    return [result.problem for result in results]
 
 
 def vectors(location: CacheLocation) -> list[np.ndarray]:
@@ -213,6 +221,46 @@ def test_an_index_made_anew_is_survived(tmp_path: Path) -> None:
     assert len(audio_names(location)) == 8
 
 
+def test_what_was_retired_is_known_in_an_index_made_anew_while_an_addition_is_in_flight(tmp_path: Path) -> None:
+    """When nothing tells yet whether vectors are back: it isn't an item again, nor let go of."""
+    cache = make_cache(tmp_path)
+    location = cache.write()
+    run(location, live(tmp_path))
+    before = [(location.path / name).read_bytes() for name in ARRAY_NAMES]
+    make_meta_anew(location)
+    add_like_the_generator(cache, location)
+    for name, old in zip(ARRAY_NAMES, before, strict=True):
+        (location.path / name).write_bytes(old)
+    assert scan_cache(location, ScanNeeds()).retired.pending.all()
+    assert run(location, live(tmp_path), name="two").result == RunResult.NOOP
+    inventory = scan_cache(location, ScanNeeds())
+    assert inventory.retired.row.tolist() == [0, 3, 6, 9]
+    assert inventory.retired.pending.all()
+
+
+def test_what_was_retired_beside_a_short_array_is_known_in_an_index_made_anew(tmp_path: Path) -> None:
+    """The array wasn't zeroed then: the sounds' vectors alone say whether an item is back. It is zeroed later."""
+    location = make_cache(tmp_path).write()
+    whole = (location.path / BGE_TEXT_NAME).read_bytes()
+    np.save(location.path / BGE_TEXT_NAME, np.load(location.path / BGE_TEXT_NAME)[:-1])
+    run(location, live(tmp_path))
+    (location.path / BGE_TEXT_NAME).write_bytes(whole)
+    make_meta_anew(location)
+    inventory = scan_cache(location, ScanNeeds())
+    assert inventory.retired.row.tolist() == [0, 3, 6, 9]
+    assert inventory.retired.pending.all()
+    assert run(location, live(tmp_path), name="two").result == RunResult.NOOP
+    assert not np.load(location.path / BGE_TEXT_NAME)[0::3].any()
+    assert restore(location, "one") == [None] * 4
+    assert (location.path / BGE_TEXT_NAME).read_bytes() == whole
+
+
+def make_meta_anew(location: CacheLocation) -> None:
+    """The same lines in another file."""
+    (location.path / "anew").write_bytes((location.path / META_NAME).read_bytes())
+    (location.path / "anew").replace(location.path / META_NAME)
+
+
 def test_a_file_that_a_row_names_again_is_no_longer_pending(tmp_path: Path) -> None:
     """A rebuilt index has the row back with its vectors: it is an item again, and its file stays."""
     location = make_cache(tmp_path).write()
@@ -281,9 +329,7 @@ def test_a_released_item_comes_back_in_its_place(tmp_path: Path) -> None:
     run(location, live(tmp_path))
     start_generator(tmp_path, 200)
     run(location, live(tmp_path), name="two")
-    target = Target(CacheSettings(location, DROP, live(tmp_path)), location.state_directory / "audit.jsonl")
-    results = restore_from_trash(target, RunRequest(NOW, "three"), "one", (), lambda: NOW)
-    assert [result.problem for result in results] == [None] * 4
+    assert restore(location, "one") == [None] * 4
     assert audio_names(location) == files
     assert all(np.array_equal(old, new) for old, new in zip(before, vectors(location), strict=True))
     assert int(scan_cache(location, ScanNeeds()).rows.items().sum()) == 12

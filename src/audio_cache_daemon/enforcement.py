@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from audio_cache_daemon.cache.vectors import check_alignment, check_rows
+from audio_cache_daemon.cache.vectors import check_alignment, check_rows, index_fault
 from audio_cache_daemon.compaction import compact_cache
 from audio_cache_daemon.eviction.execute import execute_plan
 from audio_cache_daemon.eviction.execution import Execution
@@ -53,7 +53,8 @@ def enforce(target: Target, request: RunRequest, log: AuditLog, report: RunRepor
     """Do what is still to be done for items that were retired before, then carry out the plan of a report."""
     plan, location = report.plan, target.settings.location
     assert plan is not None
-    forget_finished(plan.inventory)
+    if index_fault(plan.inventory) is None:
+        forget_finished(plan.inventory)
     target = relieve_disk(target, plan.inventory, log)
     is_stopped = target.settings.writer.mode == "stopped"
     dropped = compact(plan.inventory, target, request, log) if is_stopped else 0

@@ -10,6 +10,7 @@ META_NAME = "meta.jsonl"
 CLAP_TEXT_NAME = "clap_text.npy"
 CLAP_AUDIO_NAME = "clap_audio.npy"
 BGE_TEXT_NAME = "bge_text.npy"
+CLAP_NAMES = (CLAP_TEXT_NAME, CLAP_AUDIO_NAME)
 ARRAY_NAMES = (CLAP_TEXT_NAME, CLAP_AUDIO_NAME, BGE_TEXT_NAME)
 """The arrays in the order in which the writer saves them."""
 

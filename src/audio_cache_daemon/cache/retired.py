@@ -10,17 +10,17 @@ import numpy as np
 
 from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.formats import iter_blocks, read_lines, row_offsets
-from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.location import CLAP_NAMES, CacheLocation
 from audio_cache_daemon.model import ArrayInfo, Bools, FileIdentity, Ints, Retired
 from audio_cache_daemon.paths import Folder, file_key, open_regular, root_folder
 from audio_cache_daemon.retired import RetiredRun, load_retired, load_verified
 
 
-def find_retired_rows(runs: Sequence[RetiredRun], meta: int, offset: Ints, nonzero: Callable[[Ints], Bools]) -> Ints:
+def find_retired_rows(runs: Sequence[RetiredRun], meta: int, offset: Ints, are_back: Callable[[Ints], Bools]) -> Ints:
     """The line in which each entry of the runs is now, or -1; entries in order of runs.
 
     A line is known by its bytes. In the index in which it was retired it is at its number; in one that was made anew
-    it may be anywhere, and is meant only if its vectors aren't `nonzero` (told of ascending rows): else it is an item,
+    it may be anywhere, and is meant unless its vectors `are_back` (told of ascending rows): then it is an item,
     perhaps one that repeats the retired one to the letter.
     """
     inode = os.fstat(meta).st_ino
@@ -33,7 +33,7 @@ def find_retired_rows(runs: Sequence[RetiredRun], meta: int, offset: Ints, nonze
     if wanted:
         for line, numbers in _search(meta, wanted, set(rows.tolist())).items():
             places = np.array(numbers, np.int64)
-            for entry, place in zip(wanted[line], places[~nonzero(places)].tolist(), strict=False):
+            for entry, place in zip(wanted[line], places[~are_back(places)].tolist(), strict=False):
                 rows[entry] = place
     return rows
 
@@ -77,6 +77,21 @@ def find_nonzero(path: Path, arrays: Iterable[ArrayInfo], rows: Ints) -> Bools:
     return nonzero
 
 
+def are_back(path: Path, arrays: Mapping[str, ArrayInfo], lines: int, rows: Ints) -> Bools:
+    """Which of the rows (ascending) of an index made anew have their vectors again, so that they are items again.
+
+    Both CLAP vectors, as far as they can be told: an array with more or fewer rows than lines, while an addition is in
+    flight, tells nothing. The other array may have been short, and not zeroed, when its items were retired.
+    """
+    if not arrays:
+        return np.ones(len(rows), np.bool_)
+    clap = [arrays[name] for name in CLAP_NAMES if name in arrays and arrays[name].rows == lines]
+    back = np.full(len(rows), bool(clap))
+    for info in clap:
+        back &= find_nonzero(path, [info], rows)
+    return back
+
+
 def unverified(arrays: Mapping[str, ArrayInfo], verified: Mapping[str, FileIdentity]) -> list[ArrayInfo]:
     """The arrays that changed since all retired rows in them were seen to be zero."""
     return [info for name, info in arrays.items() if not _is_same(info.identity, verified.get(name))]
@@ -92,11 +107,12 @@ class RetiredItems:
     def __init__(self, location: CacheLocation, meta: int, offset: Ints, arrays: Mapping[str, ArrayInfo]) -> None:
         self._runs = load_retired(location)
         self._location = location
-        # Of an array that has not a row a line it can't be told which rows it describes.
-        whole = {name: info for name, info in arrays.items() if info.rows == len(offset) - 1}
+        lines = len(offset) - 1
         self.rows = find_retired_rows(
-            self._runs, meta, offset, lambda rows: find_nonzero(location.path, whole.values(), rows) | (not whole)
+            self._runs, meta, offset, lambda rows: are_back(location.path, arrays, lines, rows)
         )
+        # Of an array that has not a row a line it can't be told which rows it describes.
+        whole = {name: info for name, info in arrays.items() if info.rows == lines}
         changed = unverified(whole, load_verified(location)) if self._runs else []
         self._undone = find_nonzero(location.path, changed, self.rows)
         self.keys = np.array(list(self._iter_keys()), np.int64)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from audio_cache_daemon.cache.index import ProblemLog
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.formats import identify, read_array_info, read_lines, row_offsets
-from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, CLAP_AUDIO_NAME, CLAP_TEXT_NAME
+from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, CLAP_AUDIO_NAME, CLAP_NAMES, CLAP_TEXT_NAME
 from audio_cache_daemon.model import ArrayInfo, Bools, Floats, Ints, Inventory
 from audio_cache_daemon.paths import open_regular
 
@@ -20,7 +20,6 @@ SCORE_TOLERANCE = 1e-3
 """How far the product of a row's two CLAP vectors may be from its score: float32, and scores rounded on saving."""
 
 _BLOCK_BYTES = 2**22
-_CLAP_NAMES = (CLAP_TEXT_NAME, CLAP_AUDIO_NAME)
 
 
 def read_arrays(directory: Path, problems: ProblemLog) -> dict[str, ArrayInfo]:
@@ -88,7 +87,7 @@ def check_rows(inventory: Inventory, rows: Ints) -> None:
     after = np.minimum(np.searchsorted(scored, rows), len(scored) - 1)
     before = np.maximum(np.searchsorted(scored, rows, side="right") - 1, 0)
     witnesses = np.union1d(scored[after], scored[before])
-    text, audio = (_read_vectors(inventory, name, witnesses) for name in _CLAP_NAMES)
+    text, audio = (_read_vectors(inventory, name, witnesses) for name in CLAP_NAMES)
     wrong = witnesses[contradicts(text, audio, inventory.rows.quality[witnesses])]
     if len(wrong):
         raise InconsistentIndexError(
@@ -139,12 +138,12 @@ def _faults(inventory: Inventory) -> Iterator[str]:
     if not inventory.rows.readable.all():
         line = int(np.flatnonzero(~inventory.rows.readable)[0]) + 1
         yield f"line {line} of meta.jsonl is no row"
-    for name in _CLAP_NAMES:
+    for name in CLAP_NAMES:
         if name not in arrays and arrays and rows:
             yield f"{name} is missing"
         if name in arrays and arrays[name].rows != rows:
             yield f"{name} has {arrays[name].rows} rows for {rows} lines of meta.jsonl"
-    if arrays and len({(arrays[name].width, arrays[name].dtype) for name in _CLAP_NAMES if name in arrays}) > 1:
+    if arrays and len({(arrays[name].width, arrays[name].dtype) for name in CLAP_NAMES if name in arrays}) > 1:
         yield f"{CLAP_TEXT_NAME} and {CLAP_AUDIO_NAME} have rows of different widths or types"
     if BGE_TEXT_NAME in arrays and arrays[BGE_TEXT_NAME].rows > rows:
         yield f"{BGE_TEXT_NAME} has {arrays[BGE_TEXT_NAME].rows} rows for {rows} lines of meta.jsonl"
