@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
@@ -17,6 +19,9 @@ T = TypeVar("T")
 
 Number: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """A whole number as files and columns have it: what is read back can be no larger."""
+
+UNKNOWN_GROUP = 65534
+"""What the kernel calls each group that has no number in our user namespace, a unit's with PrivateUsers= for one."""
 
 
 def encode_own(value: object) -> bytes:
@@ -71,14 +76,29 @@ def own_subdirectories(state_directory: Path, name: str) -> list[Path]:
 def own_like(descriptor: int, model: os.stat_result, mode: int) -> None:
     """Give an open file or directory of ours the owner and group of a model, as far as we may, and a mode."""
     for owner in (model.st_uid, -1):
-        try:
-            os.fchown(descriptor, owner, model.st_gid)
-        except PermissionError:
-            continue
-        break
-    # What another one of the group made has the right mode already, and is not ours to change.
-    with suppress(PermissionError):
-        os.fchmod(descriptor, mode)
+        if give_to(descriptor, owner, model.st_gid):
+            break
+    # Where the mode is right it is left alone: a sandbox may forbid to set a set-group-id bit that was inherited. What
+    # another one of the group made is not ours to change.
+    if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+        with suppress(PermissionError):
+            os.fchmod(descriptor, mode)
+
+
+def give_to(descriptor: int, owner: int, group: int) -> bool:
+    """Give an open file to an owner (-1: leave it) and a group; whether it is theirs then."""
+    status = os.fstat(descriptor)
+    if owner in (-1, status.st_uid) and group == status.st_gid != UNKNOWN_GROUP:
+        # As where a group's directory hands the group down; a sandbox may forbid even to say it again.
+        return True
+    try:
+        os.fchown(descriptor, owner, group)
+    except OSError as error:
+        # EINVAL: the owner or group has no number in our user namespace, so none to give.
+        if error.errno not in (errno.EPERM, errno.EINVAL):
+            raise
+        return False
+    return True
 
 
 def lacks_mode(status: os.stat_result, mode: int) -> bool:

@@ -15,6 +15,7 @@ from audio_cache_daemon.config.lint import LintFinding
 from audio_cache_daemon.config.lint_files import lint_files
 from audio_cache_daemon.config.settings import Settings
 from audio_cache_daemon.location import STATE_DIRECTORY
+from audio_cache_daemon.own_files import UNKNOWN_GROUP
 
 NOBODY = 65534
 SHARED = 54321
@@ -31,14 +32,14 @@ def cache(tmp_path: Path) -> Path:
     return directory
 
 
-def _as_stranger(settings: Settings, groups: list[int]) -> list[LintFinding]:
+def _as_stranger(settings: Settings, groups: list[int], group: int = NOBODY) -> list[LintFinding]:
     """What `lint_files` finds for a user who owns nothing, but belongs to `groups`; asked in a process of its own."""
     receiver, sender = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.setgroups(groups)
-            os.setgid(NOBODY)
+            os.setgid(group)
             os.setuid(NOBODY)
             os.write(sender, pickle.dumps(lint_files(settings)))
         finally:
@@ -173,6 +174,14 @@ class TestAsAnotherUser:
         findings = _as_stranger(_settings(load, others), [])
         assert _keys(findings) == [("error", "path")] * 3 + [("warning", "audio_roots[0]")]
         assert "the generator couldn't write it" in findings[0].message
+
+    def test_a_group_that_a_sandbox_hides_is_no_shared_one(self, load: Load, others: Path) -> None:
+        """With PrivateUsers= all groups but the unit's own look like this one, so no file can be given to it."""
+        for path in (others, others.parent / "audio", *others.iterdir()):
+            os.chown(path, 1234, UNKNOWN_GROUP)
+            path.chmod(path.stat().st_mode | 0o2060)
+        findings = _as_stranger(_settings(load, others), [UNKNOWN_GROUP], group=23456)
+        assert _keys(findings) == [("error", "path")] * 3
 
     def test_a_directory_that_it_may_not_enter_is_a_warning(self, load: Load, others: Path) -> None:
         others.chmod(0o700)

@@ -6,9 +6,11 @@ user changes, who may not be allowed to read the interpreter's files.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -22,9 +24,11 @@ from builders import NOW
 
 NOBODY = 65534
 
+_SET_DUMPABLE, _CLONE_NEWUSER, _CAPABILITY_VERSION = 4, 0x10000000, 0x20080522
+
 
 class Order(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the child is to do, and as whom: uid and gid -1 mean as ourselves."""
+    """What the child is to do, and as whom: uid and gid -1 mean as ourselves; `private_users`: see below."""
 
     cache: str
     root: str
@@ -35,6 +39,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     gid: int = -1
     groups: tuple[int, ...] = ()
     umask: int = 0o022
+    private_users: bool = False
     file_bytes: int = -1
 
 
@@ -65,7 +70,23 @@ def command(order: Order) -> list[str]:
 def environment() -> dict[str, str]:
     here = Path(__file__).parent
     paths = os.pathsep.join(filter(None, (str(here.parent), str(here), os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def enter_user_namespace() -> None:
+    """Be where only our own user and primary group are known, without a capability: a unit with PrivateUsers=."""
+    maps = {
+        "setgroups": "deny",
+        "uid_map": f"{os.getuid()} {os.getuid()} 1",
+        "gid_map": f"{os.getgid()} {os.getgid()} 1",
+    }
+    libc = ctypes.CDLL(None, use_errno=True)
+    # Who changed its user has to say so to own its files in /proc.
+    assert libc.prctl(_SET_DUMPABLE, 1, 0, 0, 0) == 0
+    assert libc.unshare(_CLONE_NEWUSER) == 0, os.strerror(ctypes.get_errno())
+    for name, content in maps.items():
+        Path("/proc/self", name).write_text(content)
+    assert libc.capset(struct.pack("Ii", _CAPABILITY_VERSION, 0), bytes(24)) == 0
 
 
 def carry_out(order: Order) -> Answer:
@@ -77,6 +98,8 @@ def carry_out(order: Order) -> Answer:
         os.setgroups(order.groups)
         os.setgid(order.gid)
         os.setuid(order.uid)
+    if order.private_users:
+        enter_user_namespace()
     rules = (Rule("drop", Pattern(order.pattern)), Rule("left", InState("leftover")))
     policy = Policy("drop", rules=rules, limits=Limits(None, None), trash=TrashLimits(order.keep))
     location = CacheLocation("test", Path(order.cache), (Path(order.root),))

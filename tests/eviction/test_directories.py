@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from faults_calls import HeldThread
 
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, open_state_directory
@@ -36,6 +38,16 @@ def test_directories_are_made_with_the_mode_of_their_parent(shared: Path) -> Non
     path = make_state_directory(shared, "trash", "run-1")
     assert path == shared / STATE_DIRECTORY / "trash" / "run-1"
     assert [mode(directory) for directory in (path, *path.parents[:2])] == [0o2770] * 3
+
+
+def test_a_set_group_id_bit_that_may_not_be_set_is_inherited(shared: Path) -> None:
+    """The sandbox of a unit with RestrictSUIDSGID= lets nobody set it; with the umask 0002 nobody has to."""
+    os.umask(0o002)
+    with HeldThread(shared) as thread:
+        thread.run(
+            lambda: make_state_directory(shared, "trash"), lambda call: errno.EPERM if call.name == "fchmod" else 0
+        )
+    assert [mode(shared / STATE_DIRECTORY / name) for name in ("", "trash")] == [0o2770] * 2
 
 
 def test_a_directory_that_a_kill_left_closed_is_opened(shared: Path) -> None:

@@ -132,6 +132,35 @@ def test_after_a_colleague_each_member_of_the_group_can_run(open_directory: Path
     assert (answer.result, answer.error) == ("success", None)
 
 
+@needs_root
+def test_a_service_that_knows_no_user_but_its_own_shares_through_its_group(open_directory: Path) -> None:
+    """The sandbox of a unit with PrivateUsers=: the generator's user has no number there that could be given."""
+    location = make_dozen(open_directory).write()
+    give_away(open_directory / "audio", WRITER, GROUP, file_mode=0o664, directory_mode=0o2770)
+    order = order_for(location, uid=STRANGER, gid=GROUP, umask=0o002, private_users=True)
+    answer = run_child(order)
+    assert (answer.result, answer.error) == ("success", None)
+    assert len(read_items(location.path)) == 8
+    for path in (path for path in open_directory.rglob("*") if path.stat().st_uid == STRANGER):
+        status = path.stat()
+        assert status.st_gid == GROUP, path
+        assert stat.S_IMODE(status.st_mode) in ((0o2770,) if path.is_dir() else (0o660, 0o664, 0o600)), path
+
+
+@needs_root
+def test_a_group_that_a_sandbox_hides_is_not_counted_on(open_directory: Path) -> None:
+    """With PrivateUsers= a second group has no number either, so nobody can tell which one the files have: refused."""
+    location = make_dozen(open_directory).write()
+    give_away(open_directory / "audio", WRITER, GROUP, file_mode=0o664, directory_mode=0o2770)
+    before = snapshot(open_directory)
+    answer = run_child(
+        order_for(location, uid=STRANGER, gid=STRANGER, groups=(GROUP,), umask=0o002, private_users=True)
+    )
+    assert answer.result == "failed"
+    assert "could not write" in (answer.error or "")
+    assert snapshot(open_directory) == before
+
+
 def a_user() -> int:
     """Somebody whom permissions hold back: root has to become one."""
     return NOBODY if os.geteuid() == 0 else os.geteuid()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from audit_logs import ITEM, kinds, open_log, records_of, write_log
 
 from audio_cache_daemon.reporting.audit_reader import verify_chain
 from audio_cache_daemon.reporting.audit_record import AuditItem, log_files
+from tools import needs
 
 
 @pytest.fixture
@@ -113,3 +115,24 @@ def test_logs_of_caches_with_similar_names_are_kept_apart(path: Path) -> None:
     write_log(path.with_name("exhibit-2.jsonl"), 1)
     path.with_name("exhibit.jsonl.torn-9").write_bytes(path.read_bytes())
     assert log_files(path) == [path]
+
+
+def test_logrotate_finds_what_we_rotated_too(path: Path, tmp_path: Path) -> None:
+    """One pattern names the current file and our full ones: each is renamed, dated and compressed, and all are read."""
+    logrotate = needs("logrotate", "logrotate")
+    rules = tmp_path / "rules"
+    for naming in ("", "dateext", "dateext dateformat -%Y%m%d-%s"):
+        with open_log(path, max_bytes=100) as log:
+            log.append("run_started")
+            log.flush()
+            log.append("run_finished")
+            log.flush()
+        rules.write_text(f"{tmp_path}/*.jsonl {{\n rotate 9\n compress\n {naming}\n}}\n")
+        rules.chmod(0o644)
+        subprocess.run([logrotate, "--force", "--state", tmp_path / "state", rules], check=True)
+        assert not list(tmp_path.glob("*.jsonl"))
+    write_log(path, 1)
+    assert len(log_files(path)) > 3 * 2
+    assert verify_chain(log_files(path)) == []
+    runs = [record.event for record in records_of(path) if record.event.startswith("run")]
+    assert runs == ["run_started", "run_finished"] * 3

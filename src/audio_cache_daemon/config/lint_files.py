@@ -12,6 +12,7 @@ from audio_cache_daemon.config.lint import Level, LintFinding
 from audio_cache_daemon.config.settings import CacheSettings, Settings
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, STATE_DIRECTORY
 from audio_cache_daemon.manifest import TRASH
+from audio_cache_daemon.own_files import UNKNOWN_GROUP
 from audio_cache_daemon.retired import RETIRED
 
 _INDEX_FILES = (META_NAME, *ARRAY_NAMES)
@@ -100,7 +101,7 @@ def _can_be_given_back(status: os.stat_result) -> bool:
     """Whether a new file of ours can replace this one without its writer losing access."""
     if os.geteuid() in (0, status.st_uid):
         return True
-    groups = {os.getegid(), *os.getgroups()}
+    groups = {os.getegid(), *(group for group in os.getgroups() if group != UNKNOWN_GROUP)}
     return status.st_gid in groups and bool(status.st_mode & stat.S_IWGRP)
 
 

@@ -15,6 +15,7 @@ from audio_cache_daemon.eviction.journal import EXCHANGE_ORDER, FileExchange, So
 from audio_cache_daemon.eviction.ranges import copy_ranges, same_bytes, write_all
 from audio_cache_daemon.formats import array_header, identify, read_array_info
 from audio_cache_daemon.model import ArrayInfo, Ints
+from audio_cache_daemon.own_files import give_to
 from audio_cache_daemon.paths import open_regular
 
 
@@ -192,19 +193,13 @@ def copy_permissions(source: int, target: int, path: Path) -> None:
     MaintenanceError when that can't be had.
     """
     old = os.fstat(source)
-    try:
-        os.fchown(target, old.st_uid, old.st_gid)
-    except PermissionError:
-        shared = old.st_mode & 0o020
-        try:
-            os.fchown(target, -1, old.st_gid)
-        except PermissionError:
-            shared = 0
-        if not shared:
+    if not give_to(target, old.st_uid, old.st_gid):
+        is_shared = bool(old.st_mode & 0o020) and give_to(target, -1, old.st_gid)
+        if not is_shared:
             raise MaintenanceError(
                 f"{path} belongs to another user, who could not write a new file of ours; run as that user, or share "
                 "a group and make the file writable for it (umask 0002 on both sides); nothing was changed"
-            ) from None
+            )
     os.fchmod(target, old.st_mode & 0o7777)
     for name in os.listxattr(source):
         if name.startswith(("user.", "system.posix_acl")):

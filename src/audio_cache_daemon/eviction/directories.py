@@ -30,7 +30,7 @@ def make_state_directory(parent: Path, *below: str) -> Path:
 def _make_directory(path: Path, model: os.stat_result) -> None:
     mode = model.st_mode & 0o7777
     try:
-        path.mkdir()
+        path.mkdir(mode & 0o777)
     except FileExistsError:
         if path.is_symlink() or not path.is_dir():
             raise MaintenanceError(f"{path} is in the way: it is no directory of ours; move it elsewhere") from None

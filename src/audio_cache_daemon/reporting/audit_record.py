@@ -130,20 +130,21 @@ def log_files(path: Path) -> list[Path]:
 
     Rotated files may be compressed. Files are ordered by the first record in each; one without any is left out.
     """
-    ours = re.compile(rf"{re.escape(path.stem)}-\d{{12}}(-\d+)?{re.escape(path.suffix)}")
-    theirs = re.compile(rf"{re.escape(path.name)}[.-]\d[\d-]*(\.\d[\d-]*)*")
+    ours = rf"{re.escape(path.stem)}-\d{{12}}(-\d+)?{re.escape(path.suffix)}"
+    # logrotate appends a number or a date, and finds what we rotated by the same pattern as the current file.
+    pattern = re.compile(rf"({re.escape(path.name)}|{ours})([.-]\d[\d-]*)*")
     try:
         names = os.listdir(path.parent)  # noqa: PTH208 -- only names are wanted
     except FileNotFoundError:
         return []
     except OSError as error:
         raise AuditError(f"the audit log's directory {path.parent} can't be read: {error.strerror}") from error
-    plain = {name.removesuffix(COMPRESSED) for name in names}
+    plain = {name.removesuffix(COMPRESSED) for name in names} - {path.name}
     rotated = [
         # While one is being compressed both are there, and the plain one is whole.
         path.parent / (name if name in names else name + COMPRESSED)
         for name in plain
-        if ours.fullmatch(name) or theirs.fullmatch(name)
+        if pattern.fullmatch(name)
     ]
     ordered = sorted((seq, file) for file in rotated if (seq := first_seq(file)))
     return [file for _, file in ordered] + ([path] if path.name in names else [])
