@@ -19,7 +19,8 @@ import pytest
 
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
-from audio_cache_daemon.location import CacheLocation, last_index_change
+from audio_cache_daemon.index_times import last_index_change
+from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.maintenance import run_maintenance
 from audio_cache_daemon.model import RunReport, RunResult, ScanNeeds
 from audio_cache_daemon.request import Listener, RunRequest, Target

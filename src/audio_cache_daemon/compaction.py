@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.errors import ConfigError, DeferredError
 from audio_cache_daemon.eviction.generator import generator_reloaded, generator_stopped
-from audio_cache_daemon.location import last_index_change
+from audio_cache_daemon.index_times import last_index_change
 from audio_cache_daemon.model import Inventory, ScanNeeds
 from audio_cache_daemon.reporting.audit import AuditLog
 from audio_cache_daemon.request import RunRequest, Target

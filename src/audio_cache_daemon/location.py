@@ -73,14 +73,3 @@ def is_written_name(name: str) -> bool:
 def is_leftover_name(name: str) -> bool:
     """Whether this is one of the writer's names for files that live only while a sound is being made."""
     return _LEFTOVER_NAME.fullmatch(name) is not None
-
-
-def last_index_change(cache: Path) -> float | None:
-    """When an index file of a cache last changed, in seconds since the epoch; None if there is none."""
-    times = []
-    for name in (META_NAME, *ARRAY_NAMES):
-        try:
-            times.append((cache / name).stat().st_mtime)
-        except OSError:
-            continue
-    return max(times, default=None)

@@ -17,7 +17,8 @@ from audio_cache_daemon.eviction.recovery import recover
 from audio_cache_daemon.eviction.restore import Restored, TrashedItem, choose_items, read_run, restore_items
 from audio_cache_daemon.eviction.trash import TrashedRun, empty_run
 from audio_cache_daemon.formats import creation_times, decode_row, row_id
-from audio_cache_daemon.location import BGE_TEXT_NAME, last_index_change
+from audio_cache_daemon.index_times import last_index_change
+from audio_cache_daemon.location import BGE_TEXT_NAME
 from audio_cache_daemon.model import Inventory, Memory
 from audio_cache_daemon.planning import observe
 from audio_cache_daemon.reporting.audit import AuditContext, AuditLog

@@ -18,7 +18,8 @@ from audio_cache_daemon.eviction.release import open_in_trash, release_files
 from audio_cache_daemon.eviction.retire import mark_retired, note_verified, save_what_was_short, zero_rows
 from audio_cache_daemon.eviction.space import free_bytes
 from audio_cache_daemon.eviction.trash import TrashedRun, empty_run, expired_runs, list_trash
-from audio_cache_daemon.location import CLAP_AUDIO_NAME, CacheLocation, last_index_change
+from audio_cache_daemon.index_times import last_index_change
+from audio_cache_daemon.location import CLAP_AUDIO_NAME, CacheLocation
 from audio_cache_daemon.manifest import ManifestEntry
 from audio_cache_daemon.model import Inventory, ItemState, OutcomeKind, Plan
 from audio_cache_daemon.reporting.audit import AuditLog

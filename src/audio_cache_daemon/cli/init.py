@@ -14,7 +14,8 @@ from audio_cache_daemon.cli.target import SETTLED_SECONDS
 from audio_cache_daemon.config.propose import propose_config
 from audio_cache_daemon.config.settings import WriterSettings
 from audio_cache_daemon.errors import ConfigError
-from audio_cache_daemon.location import CacheLocation, last_index_change
+from audio_cache_daemon.index_times import last_index_change
+from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.reporting.statistics import statistics_as_json, take_statistics
 from audio_cache_daemon.reporting.terminal import Symbol
 from audio_cache_daemon.units import format_time

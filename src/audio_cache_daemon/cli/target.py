@@ -14,7 +14,8 @@ from audio_cache_daemon.config.lint import refuse_errors
 from audio_cache_daemon.config.load import find_config, load_settings
 from audio_cache_daemon.config.settings import CacheSettings, Settings, WriterSettings
 from audio_cache_daemon.errors import ConfigError
-from audio_cache_daemon.location import CacheLocation, last_index_change
+from audio_cache_daemon.index_times import last_index_change
+from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.request import RunRequest, Target, audit_path, configured_target, new_run_id
 from audio_cache_daemon.retention.policy import Policy
 from audio_cache_daemon.units import format_duration

@@ -10,16 +10,27 @@ import os
 from collections.abc import Iterable
 from itertools import repeat
 from pathlib import Path
+from typing import NamedTuple
 
 from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
-from audio_cache_daemon.formats import read_array_info
+from audio_cache_daemon.eviction.directories import make_state_directory, write_durably
+from audio_cache_daemon.formats import identify, read_array_info
+from audio_cache_daemon.index_times import OWN_WRITES_NAME, OwnWrite, generator_wrote, load_own_writes
 from audio_cache_daemon.model import ArrayInfo, FileIdentity, Ints
+from audio_cache_daemon.own_files import encode_own
+
+
+class Overwritten(NamedTuple):
+    """What a file was right before a write of ours, and what it is after it: another only where its time changed."""
+
+    before: FileIdentity
+    after: FileIdentity
 
 
 def overwrite_rows(
     path: Path, known: ArrayInfo, rows: Ints, vectors: Iterable[bytes], expected: Iterable[bytes] | None = None
-) -> FileIdentity:
-    """Write vectors over these rows of the array at `path`, flushed; the file's identity as it was right before.
+) -> Overwritten:
+    """Write vectors over these rows of the array at `path`, flushed.
 
     MaintenanceError when the file can't be written now, InconsistentIndexError when a row holds neither what is to be
     written nor what is `expected` there (None: anything): the row moved.
@@ -37,8 +48,7 @@ def overwrite_rows(
         anything: Iterable[bytes | None] = repeat(None)
         for place, vector, before in zip(places, vectors, expected or anything, strict=False):
             _overwrite(descriptor, place, vector, before)
-        # The time tells when the generator last wrote; ours is none of its writes.
-        os.utime(descriptor, ns=(os.fstat(descriptor).st_atime_ns, info.identity.mtime_ns))
+        after = _keep_time(path, descriptor, info.identity)
         os.fsync(descriptor)
     except ValueError as error:
         raise MaintenanceError(f"{path} is being written by the generator ({error}); the next run goes on") from None
@@ -46,7 +56,28 @@ def overwrite_rows(
         raise MaintenanceError(f"{path} can't be written: {error.strerror}; the next run goes on") from None
     finally:
         os.close(descriptor)
-    return info.identity
+    return Overwritten(info.identity, after)
+
+
+def _keep_time(path: Path, descriptor: int, before: FileIdentity) -> FileIdentity:
+    """Let a file still tell when the generator last wrote it: our write is none of its. What the file is then."""
+    status = os.fstat(descriptor)
+    try:
+        os.utime(descriptor, ns=(status.st_atime_ns, before.mtime_ns))
+    except PermissionError:
+        # It is another user's, and shared with us through a group. One of another size was written meanwhile.
+        if status.st_size == before.size:
+            _note_own_write(path, status, before)
+            return identify(status)
+    return before
+
+
+def _note_own_write(path: Path, written: os.stat_result, before: FileIdentity) -> None:
+    own = load_own_writes(path.parent)
+    # What we wrote over may have been a write of ours as well.
+    wrote = generator_wrote((before.inode, before.size, before.mtime_ns), own.get(path.name))
+    own[path.name] = OwnWrite(written.st_ino, written.st_size, written.st_mtime_ns, wrote)
+    write_durably(make_state_directory(path.parent) / OWN_WRITES_NAME, encode_own(own))
 
 
 def _overwrite(descriptor: int, place: int, vector: bytes, expected: bytes | None) -> None:

@@ -70,7 +70,7 @@ def retire_items(plan: Plan, execution: Execution, started: Callable[[], str | N
 
 
 def zero_rows(inventory: Inventory, rows: Ints, saved: Path | None = None) -> Mapping[str, FileIdentity]:
-    """Write zeros over the vectors of these rows, in each array that has a row a line; what the files were before.
+    """Write zeros over the vectors of these rows, in each array that has a row a line; what the files are then.
 
     With a directory in which the rows' vectors are `saved` (in this order), only what equals them is written over.
     """
@@ -79,7 +79,7 @@ def zero_rows(inventory: Inventory, rows: Ints, saved: Path | None = None) -> Ma
         if info.rows == len(inventory.rows):
             expected = _iter_saved(saved / name) if saved is not None else None
             zeros = repeat(bytes(info.row_bytes))
-            written[name] = overwrite_rows(inventory.location.path / name, info, rows, zeros, expected)
+            written[name] = overwrite_rows(inventory.location.path / name, info, rows, zeros, expected).after
     return written
 
 
@@ -153,17 +153,19 @@ def bring_back(inventory: Inventory, directory: Path, rows: Ints, saved: Ints) -
     """
     # Else a scan would take arrays whose time we put back for unchanged, and an item half restored for retired.
     forget_verified(inventory.location)
+    files = {name: info.identity for name, info in inventory.index.arrays.items()}
     for name, info in inventory.index.arrays.items():
         if info.rows == len(inventory.rows) and (directory / name).exists():
             vectors = _iter_saved(directory / name, saved)
-            overwrite_rows(inventory.location.path / name, info, rows, vectors, repeat(bytes(info.row_bytes)))
-    _check_unchanged(inventory)
+            path, zeros = inventory.location.path / name, repeat(bytes(info.row_bytes))
+            written = overwrite_rows(path, info, rows, vectors, zeros)
+            files[name] = written.after if written.before == info.identity else info.identity
+    _check_unchanged(inventory.location.path, {META_NAME: inventory.index.identity, **files})
 
 
-def _check_unchanged(inventory: Inventory) -> None:
-    arrays = {name: info.identity for name, info in inventory.index.arrays.items()}
-    for name, identity in {META_NAME: inventory.index.identity, **arrays}.items():
-        path = inventory.location.path / name
+def _check_unchanged(cache: Path, files: Mapping[str, FileIdentity | None]) -> None:
+    for name, identity in files.items():
+        path = cache / name
         if identify(path.lstat()) != identity:
             raise InconsistentIndexError(f"{path} was changed meanwhile: the generator adds an item; try again")
 
