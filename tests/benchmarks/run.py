@@ -198,7 +198,9 @@ def run(benchmarks: Sequence[Benchmark], places: Places, rows: int, runs: int) -
     all_met = True
     for each in benchmarks:
         try:
+            sys.stderr.write(f"measuring {each.name} ...\n")
             cells, met = report(each, *sample(each, places, runs))
+            sys.stderr.write(f"  {'  '.join(cells[1:])}\n")
         except BenchmarkError as error:
             sys.stderr.write(f"{each.name}: {error}\n")
             cells, met = [each.name, "0", "-", "-", "-", "-", "-", "FAILED"], False
