@@ -193,12 +193,11 @@ class Keeper:
         LOG.warning("%s: %s: %s", self.name, work.kind, words, extra=fields(cache=self.name, trigger=work.kind))
 
     def _conclude(self, request: RunRequest, report: RunReport) -> None:
-        """Say in a line how a run ended, and remember it."""
+        """Remember how a run ended, and say so in a line: who reads it finds it remembered."""
         words = describe_run(report)
         level = LOG.error if report.result == RunResult.FAILED else LOG.info
         level = LOG.warning if report.result in _SAID_LOUDLY else level
         said = fields(cache=self.name, run=report.run, trigger=request.trigger, **run_numbers(report))
-        level("%s: %s: %s", self.name, request.trigger, words, extra=said)
         now = time.time()
         standing = replace(
             self.standing, last_run=LastRun(report.run, request.trigger, now, report.result.value, words)
@@ -206,6 +205,7 @@ class Keeper:
         if report.result in _DONE:
             standing = replace(standing, policy=self.policy_hash, last_success=now, awaiting=None)
         self._remember(standing)
+        level("%s: %s: %s", self.name, request.trigger, words, extra=said)
 
     def _listener(self, request: RunRequest) -> Listener:
         said = fields(cache=self.name, run=request.run, trigger=request.trigger)
