@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,7 +17,7 @@ from audio_cache_daemon.eviction.generator import last_start
 from audio_cache_daemon.eviction.memory import remember, save_memory
 from audio_cache_daemon.eviction.retire import forget_finished, retire_items
 from audio_cache_daemon.eviction.space import has_room
-from audio_cache_daemon.model import Outcome, OutcomeCounts, OutcomeKind, Plan, RunReport, RunResult
+from audio_cache_daemon.model import Outcome, OutcomeCounts, OutcomeKind, Plan, RuleCount, RunReport, RunResult
 from audio_cache_daemon.planning import decide, observe, retires
 from audio_cache_daemon.reporting.audit import AuditLog
 from audio_cache_daemon.reporting.run_audit import record_outcome, record_plan
@@ -40,13 +40,52 @@ from audio_cache_daemon.upkeep import (
 _ROW_GOES = frozenset({OutcomeKind.EVICTED, OutcomeKind.GONE})
 
 
-@dataclass(frozen=True, slots=True)
 class _Done:
-    """What became of a plan, in numbers: its outcomes, how many of its rows went, how many evictions are left."""
+    """What becomes of a plan, in numbers.
 
-    counts: OutcomeCounts = field(default_factory=OutcomeCounts)
-    dropped: int = 0
-    left: int = 0
+    Of its `planned` evictions `dropped` are rows that went, `denied` failed for a missing permission, `left` were not
+    come to.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._kinds: Counter[OutcomeKind] = Counter()
+        self._freed = self._pending = self._pending_bytes = 0
+        self._items, self._bytes = (np.zeros(len(plan.rules), np.int64) for _ in range(2))
+        self.planned = len(plan.rows) + len(plan.strays)
+        self.dropped = self.denied = self.left = 0
+
+    def take(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        self._kinds[outcome.kind] += 1
+        self._freed += outcome.bytes_freed
+        self._pending += outcome.pending_bytes is not None
+        self._pending_bytes += outcome.pending_bytes or 0
+        self.dropped += outcome.row is not None and outcome.kind in _ROW_GOES
+        self.denied += outcome.denied
+        if outcome.kind == OutcomeKind.EVICTED:
+            rule = self._rule(outcome)
+            self._items[rule] += 1
+            self._bytes[rule] += outcome.bytes_freed + (outcome.pending_bytes or 0)
+
+    def _rule(self, outcome: Outcome) -> int:
+        evictions, subject = (
+            (self._plan.rows, outcome.row) if outcome.row is not None else (self._plan.strays, outcome.stray)
+        )
+        return int(evictions.rule[np.searchsorted(evictions.subject, subject or 0)])
+
+    @property
+    def counts(self) -> OutcomeCounts:
+        kinds = {kind.value: count for kind, count in self._kinds.items()}
+        return OutcomeCounts(
+            **kinds, bytes_freed=self._freed, pending_items=self._pending, pending_bytes=self._pending_bytes
+        )
+
+    @property
+    def by_rule(self) -> dict[str, RuleCount]:
+        """What was evicted, by the rules that evicted something."""
+        totals = zip(self._plan.rules, self._items.tolist(), self._bytes.tolist(), strict=True)
+        return {rule.name: RuleCount(items, size) for rule, items, size in totals if items}
 
 
 def enforce(target: Target, request: RunRequest, log: AuditLog, report: RunReport, listener: Listener) -> RunReport:
@@ -93,7 +132,8 @@ def _add_released(report: RunReport, released: Released) -> RunReport:
         failed=report.outcome.failed + released.failed,
     )
     result = RunResult.SUCCESS if report.result == RunResult.NOOP and released.files else report.result
-    return replace(report, outcome=counts, result=RunResult.PARTIAL if released.failed else result)
+    result = RunResult.PARTIAL if released.failed else result
+    return replace(report, outcome=counts, result=result, denied=report.denied + released.denied)
 
 
 def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, listener: Listener) -> RunReport:
@@ -108,17 +148,18 @@ def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, 
         check_alignment(plan.inventory)
     # Also when nothing goes: what is too old leaves the trash all the same.
     make_room_in_trash(target, planned_bytes(plan), plan.now, log)
-    memory, done = remember(plan, load_memory(location)), _Done()
+    memory, done = remember(plan, load_memory(location)), _Done(plan)
     if len(plan.rows) + len(plan.strays):
         record_plan(log, plan, retires=is_live)
         # A run that is killed has changed the index too: the next one must not take that for a loss.
         save_memory(location, memory)
-        done = _carry_out(plan, _outcomes(target, request, plan), log, listener, is_live=is_live)
+        _carry_out(done, _outcomes(target, request, plan), log, listener, is_live=is_live)
+    report = replace(report, outcome=done.counts, evicted=done.by_rule, denied=done.denied)
     if done.left:
         rest = f"told to stop, the run left {done.left:,} of its evictions to the next one, which begins with them"
-        return replace(report, outcome=done.counts, result=RunResult.PARTIAL, messages=(*report.messages, rest))
+        return replace(report, result=RunResult.PARTIAL, messages=(*report.messages, rest))
     save_memory(location, replace(memory, rows=len(plan.inventory.rows) - (0 if is_live else done.dropped)))
-    return replace(report, outcome=done.counts, result=_result(plan, done.counts))
+    return replace(report, result=_result(plan, done.counts))
 
 
 def _outcomes(target: Target, request: RunRequest, plan: Plan) -> Generator[Outcome, None, None]:
@@ -141,29 +182,20 @@ def _outcomes(target: Target, request: RunRequest, plan: Plan) -> Generator[Outc
 
 
 def _carry_out(
-    plan: Plan, outcomes: Generator[Outcome, None, None], log: AuditLog, listener: Listener, *, is_live: bool
-) -> _Done:
-    """Record what becomes of a plan, item by item; told to stop, end between two of them."""
-    kinds: Counter[OutcomeKind] = Counter()
-    freed = dropped = pending = pending_bytes = left = 0
-    total = len(plan.rows) + len(plan.strays)
-    for done, outcome in enumerate(outcomes, start=1):
+    done: _Done, outcomes: Generator[Outcome, None, None], log: AuditLog, listener: Listener, *, is_live: bool
+) -> None:
+    """Record and count what becomes of a plan, item by item; told to stop, end between two of them."""
+    total = done.planned
+    for number, outcome in enumerate(outcomes, start=1):
         record_outcome(log, outcome)
-        kinds[outcome.kind] += 1
-        freed += outcome.bytes_freed
-        dropped += outcome.row is not None and outcome.kind in _ROW_GOES
-        pending += outcome.pending_bytes is not None
-        pending_bytes += outcome.pending_bytes or 0
-        listener.progress("evicting", done, total)
+        done.take(outcome)
+        listener.progress("evicting", number, total)
         # A retirement is done as a whole, and only told item by item.
-        if done < total and listener.should_stop() and not (is_live and outcome.row is not None):
+        if number < total and listener.should_stop() and not (is_live and outcome.row is not None):
             # What was begun is complete in the journal: the next run goes on from there, as after a crash.
             outcomes.close()
-            left = total - done
-            break
-    counts = {kind.value: count for kind, count in kinds.items()}
-    totals = OutcomeCounts(**counts, bytes_freed=freed, pending_items=pending, pending_bytes=pending_bytes)
-    return _Done(totals, dropped, left)
+            done.left = total - number
+            return
 
 
 def _result(plan: Plan, counts: OutcomeCounts) -> RunResult:

@@ -288,8 +288,8 @@ class Plan:
 
     `protected` says for each row which protection holds it (index into `protections`, -1: none).
     `undecidable` counts the items for which a condition that the policy asks for could not be decided.
-    `capped` names the limits that cut the budget short; `refusals` says in words why the plan must not be
-    executed (empty: it may).
+    `capped` names the limits that cut the budget short, by `cut` evictions; `held` counts what rules select and a
+    protection keeps. `refusals` says in words why the plan must not be executed (empty: it may).
     """
 
     inventory: Inventory
@@ -303,6 +303,8 @@ class Plan:
     capped: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[str, ...] = ()
+    held: int = 0
+    cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +344,7 @@ class Outcome:
     """What became of one planned eviction: of row `row`, or of the stray `stray` (the other is None).
 
     `bytes_freed` left the cache: for good, or into the trash. `pending_bytes` are those of a file that goes later,
-    None when there is none.
+    None when there is none. Of a failed one `denied` says whether a permission is missing.
     """
 
     kind: OutcomeKind
@@ -352,6 +354,7 @@ class Outcome:
     bytes_freed: int = 0
     error: str | None = None
     pending_bytes: int | None = None
+    denied: bool = False
 
 
 class RunResult(StrEnum):
@@ -380,9 +383,18 @@ class OutcomeCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleCount:
+    """What one rule evicted; the bytes are those of the files, also where these are still to go."""
+
+    items: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """What a run over one cache did, or, of a preview (`outcome` is None), would do.
 
+    `evicted` says how much each rule evicted, `denied` how many evictions failed for a missing permission.
     `refusals` are the limits and sentinels that refused it, or would. `error` is what ended it early, `messages`
     is what else a person should know.
     """
@@ -393,6 +405,8 @@ class RunReport:
     result: RunResult
     plan: Plan | None = None
     outcome: OutcomeCounts | None = None
+    evicted: Mapping[str, RuleCount] = field(default_factory=dict)
+    denied: int = 0
     refusals: tuple[Refusal, ...] = ()
     error: MaintenanceError | None = None
     messages: tuple[str, ...] = ()

@@ -40,17 +40,27 @@ COMPACT_FROM = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Files that went, of items that were retired before: how many, their bytes, how many failed, and why they went."""
+    """Files that went, of items that were retired before: how many, their bytes, how many failed, and why they went.
+
+    `denied` of those that failed did so for a missing permission.
+    """
 
     files: int = 0
     bytes: int = 0
     failed: int = 0
+    denied: int = 0
     reasons: tuple[str, ...] = ()
 
     def after(self, other: Released, why: str) -> Released:
         """Both together; these went because of `why`."""
         reasons = other.reasons if why in other.reasons else (*other.reasons, why)
-        return Released(self.files + other.files, self.bytes + other.bytes, self.failed + other.failed, reasons)
+        return Released(
+            self.files + other.files,
+            self.bytes + other.bytes,
+            self.failed + other.failed,
+            self.denied + other.denied,
+            reasons,
+        )
 
 
 def generator_of(writer: WriterSettings) -> Generator:
@@ -118,13 +128,14 @@ def _release_run(target: Target, run: RetiredRun, entries: list[ManifestEntry], 
     for entry in entries:
         log.append("removed", item=AuditItem(id=entry.id, path=entry.file, bytes=entry.size), detail={"of": run.run})
     log.flush()
-    files = size = failed = 0
+    files = size = failed = denied = 0
     for outcome in release_files(location, run, entries, now, to_trash=trash.keep > 0):
         record_outcome(log, outcome)
         files += outcome.kind == OutcomeKind.EVICTED
         failed += outcome.kind == OutcomeKind.FAILED
+        denied += outcome.denied
         size += outcome.bytes_freed
-    return Released(files, size, failed)
+    return Released(files, size, failed, denied)
 
 
 def _release_rule(inventory: Inventory, writer: WriterSettings, now: float, *, is_stopped: bool) -> ReleaseRule:

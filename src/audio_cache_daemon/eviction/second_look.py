@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypedDict
 
 import numpy as np
 
@@ -105,7 +105,7 @@ class SecondLook:
             if changed is None and goes:
                 self._check_removable(folder.root, folder.parts, name)
         except OSError as error:
-            return Outcome(OutcomeKind.FAILED, read.id, number, None, error=f"{read.path}: {error.strerror or error}")
+            return Outcome(OutcomeKind.FAILED, read.id, number, None, **_describe(read.path, error))
         file = "/".join((*folder.parts, name)) if goes else ""
         trash_name = f"{number}{name[-4:]}"
         return ManifestEntry(
@@ -163,13 +163,24 @@ class SecondLook:
         except FileNotFoundError:
             changed = OutcomeKind.GONE
         except OSError as error:
-            return Outcome(OutcomeKind.FAILED, identifier, None, number, error=f"{path}: {error.strerror or error}")
+            return Outcome(OutcomeKind.FAILED, identifier, None, number, **_describe(path, error))
         if changed is not None:
             return Outcome(changed, identifier, None, number)
         trash_name = f"stray{number}{name[-4:]}"
         return ManifestEntry(
             identifier, root, path, trash_name, expected.size, expected.inode, expected.mtime_ns, stray=number
         )
+
+
+class _Failure(TypedDict):
+    """What an outcome says of what went wrong."""
+
+    error: str
+    denied: bool
+
+
+def _describe(path: str, error: OSError) -> _Failure:
+    return {"error": f"{path}: {error.strerror or error}", "denied": isinstance(error, PermissionError)}
 
 
 def write_manifest(plan: Plan, directory: Path, execution: Execution) -> Generator[Outcome, None, Bools]:

@@ -87,5 +87,6 @@ def _take_entry_away(entry: ManifestEntry, folders: Folders, trash: tuple[int, P
         return Outcome(OutcomeKind.GONE, entry.id, row, stray)
     except OSError as error:
         reason = f"{entry.file}: {error.strerror or error}"
-        return Outcome(OutcomeKind.FAILED, entry.id, row, stray, error=reason)
+        denied = isinstance(error, PermissionError)
+        return Outcome(OutcomeKind.FAILED, entry.id, row, stray, error=reason, denied=denied)
     return Outcome(kind, entry.id, row, stray, entry.size if kind == OutcomeKind.EVICTED else 0)

@@ -39,16 +39,18 @@ def plan_evictions(inventory: Inventory, policy: Policy, now: float, *, enforce_
     protected_strays = protect_strays(inventory.strays, policy.protect, now)
     undecided |= (inventory.rows.state == ItemState.UNDECIDABLE) | _unplaceable(inventory, policy, now)
     rows, strays = _Ownership(len(inventory.rows)), _Ownership(len(inventory.strays))
+    held = np.zeros(len(inventory.rows), np.bool_)
     for verdict in judge_rules(inventory, policy.rules, (protected >= 0, protected_strays), now):
         rows.take(verdict.taken_rows, verdict.number, verdict.rows)
         strays.take(verdict.taken_strays, verdict.number, verdict.strays)
         undecided |= verdict.rows.truth == Truth.UNDECIDABLE
+        held |= (verdict.rows.truth == Truth.TRUE) & (protected >= 0)
     limits = RunLimits(inventory, policy.limits if enforce_limits else Limits(None, None))
     refusals = limits.refuse_rules(rows.taken, strays.taken)
     movable = inventory.rows.decided() & (protected < 0)
     remaining = Remaining(~rows.taken, ~strays.taken, movable, ~protected_strays)
     pressures = list(over_budget(inventory, policy.budget, remaining, now))
-    capped = _take_pressures(pressures, len(policy.rules), rows, strays, limits)
+    capped, cut = _take_pressures(pressures, len(policy.rules), rows, strays, limits)
     everything = np.ones(len(inventory.rows), np.bool_)
     return Plan(
         inventory=inventory,
@@ -62,6 +64,8 @@ def plan_evictions(inventory: Inventory, policy: Policy, now: float, *, enforce_
         capped=capped,
         refusals=refusals,
         notes=tuple(_notes(inventory, policy)),
+        held=int((held & inventory.rows.decided()).sum()),
+        cut=cut,
     )
 
 
@@ -110,20 +114,21 @@ class _Ownership:
 
 def _take_pressures(
     pressures: Sequence[Pressure], first_rule: int, rows: _Ownership, strays: _Ownership, limits: RunLimits
-) -> tuple[str, ...]:
-    """Take what the budget's marks ask for, as far as the limits allow; the limits that didn't allow it all."""
+) -> tuple[tuple[str, ...], int]:
+    """Take what the budget's marks ask for, as far as the limits allow; those that didn't, and how much stays so."""
     row_order = np.concatenate([pressure.rows for pressure in pressures] or [_NONE])
     stray_order = np.concatenate([pressure.strays for pressure in pressures] or [_NONE])
     allowed_rows, row_limit = limits.cap_rows(row_order, rows.taken)
     allowed_strays, stray_limit = limits.cap_strays(stray_order, strays.taken)
     rows_left, strays_left = len(allowed_rows), len(allowed_strays)
+    cut = len(row_order) - rows_left + len(stray_order) - strays_left
     for pressure in pressures:
         rule = first_rule + BUDGET_RULES.index(pressure.name)
         rows.take_under_pressure(pressure.rows[:rows_left], rule, pressure)
         strays.take_under_pressure(pressure.strays[:strays_left], rule, pressure)
         rows_left = max(0, rows_left - len(pressure.rows))
         strays_left = max(0, strays_left - len(pressure.strays))
-    return tuple(dict.fromkeys(limit for limit in (row_limit, stray_limit) if limit is not None))
+    return tuple(dict.fromkeys(limit for limit in (row_limit, stray_limit) if limit is not None)), cut
 
 
 def _unplaceable(inventory: Inventory, policy: Policy, now: float) -> Bools:
