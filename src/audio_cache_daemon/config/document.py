@@ -54,7 +54,7 @@ class Document:
     caches: Mapping[str, CacheEntry]
     policies: Mapping[str, Policy]
     audit: AuditSettings = field(default_factory=AuditSettings)
-    http: HttpSettings = field(default_factory=HttpSettings)
+    http: HttpSettings | None = field(default_factory=HttpSettings)
     log: LogSettings = field(default_factory=LogSettings)
     first_run: FirstRunSettings = field(default_factory=FirstRunSettings)
 
@@ -249,7 +249,9 @@ _FIRST_RUN = Section(
     },
 )
 
-_HTTP = Section(make_http, {"listen": Key(scalars.LISTEN, "The address of metrics, health and status; read only.")})
+_HTTP = Section(
+    make_http, {"listen": Key(scalars.LISTEN_OR_NONE, "The address of metrics, health and status; read only.")}
+)
 
 DOCUMENT = Section(
     Document,

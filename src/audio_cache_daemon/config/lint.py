@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from collections.abc import Iterator
@@ -79,18 +78,11 @@ def _warning(key: str, message: str) -> LintFinding:
 
 
 def _lint_daemon(settings: Settings) -> Iterator[LintFinding]:
-    if not _is_loopback(settings.http.host):
+    if settings.http is not None and not settings.http.is_loopback:
         yield _warning("http.listen", "anyone who reaches this address can read metrics and status, without a password")
     used = {cache.policy.name for cache in settings.caches.values()}
     for name in (name for name in settings.policies if name not in used):
         yield _warning(f"policies.{name}", "no cache has this policy")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _lint_policy(policy: Policy) -> Iterator[LintFinding]:

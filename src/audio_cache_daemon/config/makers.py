@@ -64,5 +64,5 @@ def make_protection(
     return Protection(name, criterion)
 
 
-def make_http(listen: HttpSettings = HttpSettings()) -> HttpSettings:  # noqa: B008 - a frozen value
+def make_http(listen: HttpSettings | None = HttpSettings()) -> HttpSettings | None:  # noqa: B008 - a frozen value
     return listen

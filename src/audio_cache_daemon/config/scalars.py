@@ -163,10 +163,6 @@ def _listen(text: str) -> HttpSettings:
     return HttpSettings(match[1] or match[2], int(match[3]))
 
 
-def _write_listen(http: HttpSettings) -> str:
-    return f"[{http.host}]:{http.port}" if ":" in http.host else f"{http.host}:{http.port}"
-
-
 def text_schema(pattern: str, *examples: str) -> dict[str, object]:
     return {"type": "string", "pattern": f"^({pattern})$", "examples": list(examples)}
 
@@ -285,10 +281,10 @@ TIMEZONE = Scalar(
     _timezone,
     {"type": "string", "examples": ["UTC", "Europe/Berlin"]},
 )
-LISTEN = Scalar(
-    "listen",
-    "host:port such as 127.0.0.1:9843 or [::1]:9843",
-    _listen,
-    text_schema(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}", "127.0.0.1:9843", "[::1]:9843"),
-    write=_write_listen,
+LISTEN_OR_NONE = Scalar(
+    "listen_or_none",
+    "host:port such as 127.0.0.1:9843 or [::1]:9843, or none",
+    _or("none", None, _listen),
+    text_schema(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}|none", "127.0.0.1:9843", "[::1]:9843"),
+    write=lambda value: "none" if value is None else str(value),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,17 @@ class HttpSettings:
     host: str = "127.0.0.1"
     port: int = 9843
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 @dataclass(frozen=True)
 class LogSettings:
@@ -69,12 +81,12 @@ class FirstRunSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """A whole configuration. `digest` identifies the text it came from, in audit records."""
+    """A whole configuration. `http` is None without a server; `digest` identifies the text, in audit records."""
 
     caches: Mapping[str, CacheSettings]
     policies: Mapping[str, Policy]
     audit: AuditSettings = field(default_factory=AuditSettings)
-    http: HttpSettings = field(default_factory=HttpSettings)
+    http: HttpSettings | None = field(default_factory=HttpSettings)
     log: LogSettings = field(default_factory=LogSettings)
     first_run: FirstRunSettings = field(default_factory=FirstRunSettings)
     source: Path | None = None
