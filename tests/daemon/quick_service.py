@@ -27,6 +27,7 @@ QUICK = Pace(
     generator=0.1,
     config=0.1,
     control=0.1,
+    publish=0.05,
     settle=3.0,
     heartbeat=0.2,
 )

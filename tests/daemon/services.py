@@ -59,6 +59,7 @@ def write_config(
         "policies": {"standard": policy},
         "log": {"level": "debug"},
         "first_run": {"confirm_above": "none"},
+        "http": {"listen": "127.0.0.1:0"},
         **more,
     }
     # Whole at once: half a file would be a bad configuration, and be complained of.

@@ -92,7 +92,7 @@ def test_status_tells_the_same_with_a_service_and_without(
     assert service.end() == 0
     after = read_status(capsys, config)
     assert (after["service"], after["trash"]["items"], after["items"]) == (False, 4, 8)
-    assert {**after, "service": True} == {**beside, "service": True}
+    assert {**after, "service": True, "seen": ""} == {**beside, "seen": ""}
     assert command(config, "status") == 0
     assert "pressure: evicted 4 items" in capsys.readouterr().out
 

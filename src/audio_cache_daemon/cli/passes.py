@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
@@ -15,6 +17,9 @@ from audio_cache_daemon.model import RunReport
 from audio_cache_daemon.reporting.run_summary import run_as_json
 from audio_cache_daemon.reporting.run_text import print_outcome, print_plan, print_refusals
 from audio_cache_daemon.request import RunRequest, Target
+
+if TYPE_CHECKING:
+    from audio_cache_daemon.cli.textfile import Textfile
 
 
 def preview_all(
@@ -30,15 +35,26 @@ def preview_all(
     return reports
 
 
-def run_all(targets: Sequence[Target], request: RunRequest, choice: Choice, limit: int) -> list[RunReport]:
-    """Maintain each cache, and show what was done."""
+def run_all(
+    targets: Sequence[Target], request: RunRequest, choice: Choice, limit: int, metrics: Path | None
+) -> list[RunReport]:
+    """Maintain each cache, and show what was done, perhaps also as metrics in a file."""
     reports, encoded = [], []
+    textfile = _begin_textfile(metrics, targets) if metrics is not None else None
     for target in targets:
         with Watcher(encode=wants_json(choice)) as watcher:
             reports.append(run_maintenance(target, request, time.time, watcher.listener))
         encoded.append(watcher.evictions)
     _show(targets, reports, encoded if wants_json(choice) else None, limit)
+    if textfile is not None:
+        textfile.write(reports)
     return reports
+
+
+def _begin_textfile(path: Path, targets: Sequence[Target]) -> Textfile:
+    from audio_cache_daemon.cli.textfile import Textfile  # noqa: PLC0415 -- 50 ms for those who ask for it
+
+    return Textfile(path, targets)
 
 
 def _show(targets: Sequence[Target], reports: Sequence[RunReport], encoded: Sequence[Raw] | None, limit: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import TypedDict, Unpack
 
 import click
@@ -29,6 +30,7 @@ class _Said(TypedDict):
     accept_index: bool
     accept_root: bool
     accept_clock: bool
+    textfile: Path | None
 
 
 @click.command()
@@ -40,12 +42,17 @@ class _Said(TypedDict):
 @click.option("--accept-index", is_flag=True, help="Accept that the index shrank.")
 @click.option("--accept-root", is_flag=True, help="Accept that an audio root is gone, replaced or empty.")
 @click.option("--accept-clock", is_flag=True, help="Accept that the clock stands before the last run.")
+@click.option(
+    "--textfile", type=click.Path(path_type=Path), metavar="FILE", help="Write metrics for the node exporter to FILE."
+)
 @click.option("--limit", type=click.IntRange(min=0), default=_SHOWN, show_default=True, help="How many items to list.")
 @cache_options
 def run_once(choice: Choice, rule: str | None, limit: int, **said: Unpack[_Said]) -> int:
     """Apply the policy of each cache once."""
     if said["as_of"] is not None and not said["dry_run"]:
         raise ConfigError("--as-of is for --dry-run: at another time than now nothing can be removed")
+    if said["textfile"] is not None and said["dry_run"]:
+        raise ConfigError("--textfile tells what a run did, and --dry-run does nothing")
     targets = [_only_rule(target, rule) for target in choose_targets(choice, check=True)]
     if not all(target.config for target in targets):
         raise ConfigError("run-once applies the policies of a configuration; give --config, or begin one with init")
@@ -56,7 +63,7 @@ def run_once(choice: Choice, rule: str | None, limit: int, **said: Unpack[_Said]
         reports = (
             preview_all(targets, request, choice, limit, listing)
             if listing
-            else run_all(targets, request, choice, limit)
+            else run_all(targets, request, choice, limit, said["textfile"])
         )
     pending = any(report.plan and len(report.plan.rows) + len(report.plan.strays) for report in reports)
     if said["dry_run"] and said["detailed_exitcode"] and pending:

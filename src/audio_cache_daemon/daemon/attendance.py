@@ -10,10 +10,10 @@ from audio_cache_daemon.daemon.hints import Hints
 from audio_cache_daemon.daemon.household import Every, Household
 from audio_cache_daemon.daemon.keeper import Keeper
 from audio_cache_daemon.daemon.log import LOG, fields
-from audio_cache_daemon.daemon.notes import load_accepted, load_pause
+from audio_cache_daemon.daemon.notes import Pause, load_accepted, load_pause
 from audio_cache_daemon.daemon.presence import claim, release
 from audio_cache_daemon.daemon.timetable import is_missed
-from audio_cache_daemon.daemon.watch import CHECK_SECONDS, CacheWatch
+from audio_cache_daemon.daemon.watch import CHECK_SECONDS, CacheWatch, WatchFigures
 from audio_cache_daemon.daemon.work import Work
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.recovery import interrupted_run
@@ -33,6 +33,8 @@ class Attendance:
         self._control, self._check = Every(house.pace.control), Every(CHECK_SECONDS)
         self._next_scan = 0.0
         self._paused = False
+        self.pause = Pause()
+        self.accepted: frozenset[str] = frozenset()
         self._accepted: str | None = None
         self._claim: int | None = None
 
@@ -49,6 +51,11 @@ class Attendance:
         self._watch.stop()
         if self._claim is not None:
             release(self._claim)
+
+    @property
+    def watch_figures(self) -> WatchFigures:
+        """What the watch of the cache counted."""
+        return self._watch.figures
 
     def is_fresh(self) -> bool:
         return self._watch.is_fresh()
@@ -104,6 +111,7 @@ class Attendance:
             pause, accepted = load_pause(self._location), load_accepted(self._location)
         except MaintenanceError:
             return  # what can't be read holds back each run, which says so
+        self.pause, self.accepted = pause, accepted
         name, awaiting = self.keeper.name, self.keeper.standing.awaiting
         paused = pause.holds(time.time())
         if paused != self._paused:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from audio_cache_daemon.model import Plan
 from audio_cache_daemon.request import Target
 from audio_cache_daemon.retention.limits import planned_bytes
+from audio_cache_daemon.retention.policy import Policy
 from audio_cache_daemon.units import format_size
 
 _HASH_LENGTH = 12
@@ -17,8 +18,16 @@ def policy_hash(target: Target) -> str:
     """Identifies what decides over a cache: its policy, but not when that runs, and where its files are."""
     policy = replace(target.settings.policy, name="", schedule=None, mode="enforce")
     location = target.settings.location
-    decides = (policy, location.audio_roots, location.path_base, location.path_map)
-    return hashlib.sha256(repr(decides).encode("utf-8", "backslashreplace")).hexdigest()[:_HASH_LENGTH]
+    return _hash((policy, location.audio_roots, location.path_base, location.path_map))
+
+
+def whole_hash(policy: Policy) -> str:
+    """Identifies all of a policy, its schedule included."""
+    return _hash(policy)
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(repr(value).encode("utf-8", "backslashreplace")).hexdigest()[:_HASH_LENGTH]
 
 
 def evicted_percent(plan: Plan) -> float:

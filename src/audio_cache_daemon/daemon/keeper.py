@@ -7,13 +7,15 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from audio_cache_daemon.daemon.first_run import describe_first_run, evicted_percent, policy_hash
+from audio_cache_daemon.daemon.first_run import describe_first_run, evicted_percent, policy_hash, whole_hash
 from audio_cache_daemon.daemon.household import Household
 from audio_cache_daemon.daemon.log import LOG, fields
 from audio_cache_daemon.daemon.look import Look, MarkReading
+from audio_cache_daemon.daemon.measures import counted_rules
 from audio_cache_daemon.daemon.notes import (
     Awaiting,
     LastRun,
+    Loaded,
     Standing,
     load_accepted,
     load_pause,
@@ -21,6 +23,7 @@ from audio_cache_daemon.daemon.notes import (
     save_standing,
 )
 from audio_cache_daemon.daemon.restart import RestartWatch
+from audio_cache_daemon.daemon.tally import Tally
 from audio_cache_daemon.daemon.view import View
 from audio_cache_daemon.daemon.words import describe_run, describe_vanished, run_numbers
 from audio_cache_daemon.daemon.work import Work
@@ -48,15 +51,27 @@ class Keeper:
         self._pressed = float("-inf")
         self._problems: tuple[str, ...] = ()
         self.last_look: Look | None = None
-        self.take_over(target, confirm_above)
+        self.has_looked = False
+        self.target = target
+        self.tally = Tally(target.settings.location, counted_rules(target.settings.policy))
         self.standing = self._recall()
+        self.take_over(target, confirm_above)
 
     def take_over(self, target: Target, confirm_above: float | None) -> None:
         """Go on under another configuration."""
+        policy = target.settings.policy
         self.target = target
         self._confirm_above = confirm_above
         self.policy_hash = policy_hash(target)
         self._settled = None
+        self.tally.take_over(counted_rules(policy))
+        if self.standing.loaded is None or self.standing.loaded.hash != whole_hash(policy):
+            self._remember(replace(self.standing, loaded=Loaded(whole_hash(policy), time.time())))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What the last look found to be wrong."""
+        return self._problems
 
     @property
     def name(self) -> str:
@@ -67,22 +82,31 @@ class Keeper:
         try:
             look = self.view.look_at_everything(self.target) if at_everything else self.view.look(self.target)
         except (MaintenanceError, OSError) as error:
-            self.last_look = None
+            # What was seen last is still the best that is known.
             self._say_problems((str(error),))
+            self.has_looked = True
             return
+        if at_everything:
+            self.tally.count_scan(look.seconds)
         self._say_problems(look.problems)
         if look.is_whole:
             self._note_missing(look.statistics.missing)
-        self.last_look = look
+        self._take_in(look)
         items = look.statistics.items
         LOG.debug("%s: looked: %d items in %.3f s", self.name, items, look.seconds, extra=fields(cache=self.name))
         self._press_if_crossed(look)
+
+    def _take_in(self, look: Look) -> None:
+        self.last_look = look
+        self.tally.count_look(look)
+        self.has_looked = True
 
     def _note_missing(self, missing: int) -> None:
         """Files of items that are missing, and weren't at the last look, were taken by somebody else."""
         vanished = self._missing_before is not None and max(0, missing - self._missing_before)
         self._missing_before = missing
         if vanished:
+            self.tally.count_vanished(vanished)
             before = self.standing
             self._remember(replace(before, vanished=before.vanished + vanished, vanishings=before.vanishings + 1))
             LOG.warning("%s: %s", self.name, describe_vanished(vanished, self.standing), extra=fields(cache=self.name))
@@ -131,7 +155,7 @@ class Keeper:
         """See how a run left the cache: what it couldn't help isn't tried again until it got worse."""
         with suppress(MaintenanceError, OSError):
             look = self.view.look(self.target)
-            self.last_look = look
+            self._take_in(look)
             self._missing_before = look.statistics.missing
             self._settled = None if goes_on else look.crossed()
 
@@ -187,13 +211,15 @@ class Keeper:
             return frozenset()
 
     def _try_later(self, work: Work, report: RunReport) -> None:
+        self.tally.count_run(report, work.kind)
         delay = min(self._house.pace.retry * 2**work.attempt, self._house.pace.longest_retry)
         self._house.queue.put(Work(work.kind, work.cache, work.attempt + 1), delay)
         words = f"{report.error}; it is tried again in {format_duration(delay)}"
         LOG.warning("%s: %s: %s", self.name, work.kind, words, extra=fields(cache=self.name, trigger=work.kind))
 
     def _conclude(self, request: RunRequest, report: RunReport) -> None:
-        """Remember how a run ended, and say so in a line: who reads it finds it remembered."""
+        """Count how a run ended, remember it, and say so in a line: who reads it finds it remembered."""
+        self.tally.count_run(report, request.trigger)
         words = describe_run(report)
         level = LOG.error if report.result == RunResult.FAILED else LOG.info
         level = LOG.warning if report.result in _SAID_LOUDLY else level

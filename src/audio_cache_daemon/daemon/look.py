@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.cache.tail import Tail
 from audio_cache_daemon.cache.vectors import index_fault
+from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.trash import list_trash
-from audio_cache_daemon.model import Inventory, ScanNeeds
+from audio_cache_daemon.location import CacheLocation, Root
+from audio_cache_daemon.manifest import read_note
+from audio_cache_daemon.model import Inventory, RuleCount
+from audio_cache_daemon.reporting.run_summary import by_rule
 from audio_cache_daemon.reporting.statistics import Statistics, take_statistics
 from audio_cache_daemon.request import Target
 from audio_cache_daemon.retention.budget import mark_bytes, total_bytes
-from audio_cache_daemon.retention.policy import Budget, DiskMarks
+from audio_cache_daemon.retention.needs import columns_needed
+from audio_cache_daemon.retention.plan import plan_evictions
+from audio_cache_daemon.retention.policy import Budget, Dedupe, DiskMarks, Rule
 from audio_cache_daemon.retention.sentinels import check_sentinels
-from audio_cache_daemon.state import load_memory
+from audio_cache_daemon.retired import RETIRED
+from audio_cache_daemon.state import load_audit_head, load_memory
 from audio_cache_daemon.units import format_size
 
 
@@ -50,7 +58,11 @@ class MarkReading:
 class Look:
     """What a look found at a moment, and how many seconds it took. `problems` are in words.
 
-    `is_whole` is false when audio roots, index or clock aren't what they should be, so that figures mislead.
+    `is_whole` is false when audio roots, index or clock aren't what they should be, so that figures mislead;
+    `is_consistent` when rows and vectors can't be matched. `evictable` is what a run would take now, by rule, but for
+    rules that compare contents or sounds. `disk` is the file system with audio that is the shortest of space;
+    `pending_since` tells since when the oldest pending file waits. `restored` are ids of items that were brought back
+    lately, `audit_sequence` is the number of the last audit record that was published.
     """
 
     time: float
@@ -61,6 +73,12 @@ class Look:
     trash_bytes: int
     problems: tuple[str, ...]
     is_whole: bool
+    is_consistent: bool
+    evictable: Mapping[str, RuleCount]
+    disk: Root | None
+    pending_since: float | None
+    restored: frozenset[str]
+    audit_sequence: int | None
 
     def crossed(self) -> dict[str, MarkReading]:
         """The marks that are crossed, by name."""
@@ -70,10 +88,13 @@ class Look:
 def look_at(target: Target, now: float, tail: Tail | None = None) -> Look:
     """Look at a cache; MaintenanceError or OSError when it can't be seen. `tail`: what earlier looks found."""
     started = time.perf_counter()
-    location, budget = target.settings.location, target.settings.policy.budget
+    location, policy = target.settings.location, target.settings.policy
     memory = load_memory(location)
-    needs = ScanNeeds(coming=budget.disk is not None)
+    foreseen = replace(policy, rules=tuple(rule for rule in policy.rules if not _reads_much(rule)))
+    needs = columns_needed(foreseen)
     inventory = scan_cache(location, needs, Surroundings(target.neighbours, memory, tail=tail))
+    plan = plan_evictions(inventory, foreseen, now)
+    disk, disk_mark = _find_shortest_disk(inventory, policy.budget.disk)
     findings = [refusal.message for refusal in check_sentinels(inventory, memory, now)]
     fault = index_fault(inventory)
     trash = list_trash(location)
@@ -81,12 +102,23 @@ def look_at(target: Target, now: float, tail: Tail | None = None) -> Look:
         time=now,
         seconds=time.perf_counter() - started,
         statistics=take_statistics(inventory, now),
-        marks=tuple(_read_marks(inventory, budget)),
+        marks=(*_read_marks(inventory, policy.budget), *([disk_mark] if disk_mark is not None else [])),
         trash_items=sum(run.items for run in trash),
         trash_bytes=sum(run.bytes for run in trash),
         problems=(*findings, *([fault] if fault is not None else [])),
         is_whole=not findings,
+        is_consistent=fault is None,
+        evictable={name: RuleCount(items, size) for name, items, size in by_rule(plan)},
+        disk=disk,
+        pending_since=_pending_since(inventory),
+        restored=frozenset(memory.restored if memory is not None else ()),
+        audit_sequence=_audit_sequence(location),
     )
+
+
+def _reads_much(rule: Rule) -> bool:
+    """Whether a rule compares contents or sounds, which is for a run."""
+    return isinstance(rule.criterion, Dedupe) and (rule.criterion.by == "content" or rule.criterion.is_by_ear)
 
 
 def _read_marks(inventory: Inventory, budget: Budget) -> Iterator[MarkReading]:
@@ -97,19 +129,41 @@ def _read_marks(inventory: Inventory, budget: Budget) -> Iterator[MarkReading]:
     if budget.items is not None:
         items = int(inventory.rows.items().sum())
         yield MarkReading("items", items, budget.items.high, budget.items.low)
-    if budget.disk is not None:
-        disks = list(_read_disks(inventory, budget.disk))
-        if disks:
-            yield min(disks, key=lambda disk: disk.value - disk.limit)
 
 
-def _read_disks(inventory: Inventory, marks: DiskMarks) -> Iterator[MarkReading]:
-    """One reading a file system; what is pending or in the trash is as good as free."""
-    by_device: dict[int, int] = {}
+def _find_shortest_disk(inventory: Inventory, marks: DiskMarks | None) -> tuple[Root | None, MarkReading | None]:
+    """The file system with audio that is nearest to its mark, or has the least space; what is coming counts as free."""
+    disks: dict[int, Root] = {}
     for root in inventory.roots:
         if root.device is not None:
-            by_device[root.device] = by_device.get(root.device, root.disk_free) + root.coming
-    sizes = {root.device: root.disk_size for root in inventory.roots}
-    for device, free in by_device.items():
-        size = sizes[device]
-        yield MarkReading("disk", free, mark_bytes(marks.min_free, size), mark_bytes(marks.resume_free, size))
+            same = disks.get(root.device)
+            disks[root.device] = root if same is None else replace(same, coming=same.coming + root.coming)
+    if not disks:
+        return None, None
+    if marks is None:
+        return min(disks.values(), key=lambda root: root.disk_free), None
+    readings = [(root, _read_disk(root, marks)) for root in disks.values()]
+    return min(readings, key=lambda reading: reading[1].value - reading[1].limit)
+
+
+def _read_disk(root: Root, marks: DiskMarks) -> MarkReading:
+    limits = (mark_bytes(mark, root.disk_size) for mark in (marks.min_free, marks.resume_free))
+    return MarkReading("disk", root.disk_free + root.coming, *limits)
+
+
+def _pending_since(inventory: Inventory) -> float | None:
+    retired = inventory.retired
+    if not retired.pending.any():
+        return None
+    # The names of runs are in the order of their times.
+    run = retired.runs[int(retired.run[retired.pending].min())]
+    with suppress(OSError, ValueError):
+        return read_note(inventory.location.state_directory / RETIRED / run).time
+    return None
+
+
+def _audit_sequence(location: CacheLocation) -> int | None:
+    with suppress(MaintenanceError):
+        head = load_audit_head(location)
+        return head[0] if head is not None else None
+    return None

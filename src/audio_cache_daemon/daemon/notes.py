@@ -62,6 +62,13 @@ class Awaiting(msgspec.Struct, frozen=True):
     words: str
 
 
+class Loaded(msgspec.Struct, frozen=True):
+    """A policy that is in force, by a hash of all of it, and since when it is."""
+
+    hash: str
+    time: float
+
+
 class Standing(msgspec.Struct, frozen=True):
     """What the daemon remembers of a cache: since when it looks after it, and what came of that.
 
@@ -77,6 +84,7 @@ class Standing(msgspec.Struct, frozen=True):
     awaiting: Awaiting | None = None
     vanished: int = 0
     vanishings: int = 0
+    loaded: Loaded | None = None
 
 
 def load_pause(location: CacheLocation) -> Pause:

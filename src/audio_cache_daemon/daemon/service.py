@@ -18,10 +18,12 @@ from audio_cache_daemon.daemon.keeper import Keeper
 from audio_cache_daemon.daemon.log import LOG, set_up_log
 from audio_cache_daemon.daemon.notify import Notifier
 from audio_cache_daemon.daemon.pace import Pace
+from audio_cache_daemon.daemon.publisher import Publisher
 from audio_cache_daemon.daemon.runner import Runner
+from audio_cache_daemon.daemon.site import Site
 from audio_cache_daemon.daemon.timetable import Timetable
 from audio_cache_daemon.daemon.work import Work
-from audio_cache_daemon.errors import ConfigError
+from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.request import configured_target
 from audio_cache_daemon.units import format_duration, format_time
 
@@ -49,13 +51,20 @@ class Service:
         )
         self._runner = Runner(self._house, self._find_keeper, self._reload)
         self._look_at_config, self._feed = Every(pace.config), Every(self._notifier.watchdog or float("inf"))
+        self._publisher = Publisher(Site(self._silent), self._house.clock, self._timetable)
+        self._publish = Every(pace.publish)
 
     def run(self) -> int:
-        """Serve until a signal ends it; the signal's number. ConfigError when the configuration can't be used."""
+        """Serve until a signal ends it; the signal's number.
+
+        ConfigError when the configuration can't be used, MaintenanceError when its address is taken.
+        """
         settings = self._config.load()
         set_up_log(settings.log, self._environ)
         for number in (*_ENDS, signal.SIGHUP):
             signal.signal(number, self._take_signal)
+        self._publisher.listen(settings.http)
+        self._publisher.note_load(succeeded=True)
         LOG.info("started with %s, %d caches", self._config.path, len(settings.caches))
         self._timetable.start()
         self._take_over(settings)
@@ -76,6 +85,7 @@ class Service:
     def _turn(self) -> int:
         """The main loop: only asks for work, and is never kept waiting by any."""
         while True:
+            self._house.pulse.beat("main loop", self._house.pace.stale)
             for number in self._take_signals():
                 if number in _ENDS:
                     return number
@@ -85,6 +95,8 @@ class Service:
                 LOG.info("%s has changed", self._config.path)
                 self._house.queue.put(Work("reload"))
             self._attend_all()
+            if self._publish.is_due():
+                self._publisher.update(self._attended.values())
             self._report()
 
     def _take_signals(self) -> list[int]:
@@ -133,11 +145,14 @@ class Service:
         self._notifier.reloading()
         try:
             settings = self._config.load()
-        except ConfigError as error:
+            self._publisher.listen(settings.http)
+        except MaintenanceError as error:
             for problem in str(error).splitlines():
                 LOG.error("configuration: %s", problem)
             LOG.error("the configuration was not reloaded; the one before stays in force")
+            self._publisher.note_load(succeeded=False)
         else:
+            self._publisher.note_load(succeeded=True)
             set_up_log(settings.log, self._environ)
             self._take_over(settings)
             LOG.info("reloaded %s, %d caches", self._config.path, len(settings.caches))
@@ -160,11 +175,16 @@ class Service:
         self._notifier.status(self._describe())
         if not self._feed.is_due() or self._notifier.watchdog is None:
             return
-        silent = [*self._house.pulse.silent(), *(name for name, one in self._attended.items() if not one.is_fresh())]
+        silent = self._silent()
         if silent:
             LOG.error("these loops hang: %s", ", ".join(silent))
         else:
             self._notifier.alive()
+
+    def _silent(self) -> list[str]:
+        """The loops that hang."""
+        stale = [name for name, attendance in tuple(self._attended.items()) if not attendance.is_fresh()]
+        return [*self._house.pulse.silent(), *stale]
 
     def _describe(self) -> str:
         parts = []
@@ -184,6 +204,7 @@ class Service:
         self._runner.join(self._house.pace.stop)
         for attendance in self._attended.values():
             attendance.end()
+        self._publisher.close()
         if self._runner.is_alive():
             LOG.warning("a run didn't come to rest; the next start completes it")
         LOG.info("stopped")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -20,6 +20,10 @@ _JOB_DEFAULTS = {"misfire_grace_time": None, "coalesce": True, "max_instances": 
 
 _INSTANT = 0.001
 """Less than any two times of a schedule are apart."""
+
+_AHEAD_SECONDS = 8 * 86400.0
+_FEWEST_TIMES, _MOST_TIMES = 12, 3000
+"""How far is looked for the longest interval: over a year of months, a week, or its working days by the minute."""
 
 
 def next_time(schedule: Schedule, after: float) -> float:
@@ -44,6 +48,22 @@ def is_missed(schedule: Schedule, since: float, now: float) -> bool:
     if schedule.catch_up is None:
         return False
     return next_time(schedule, max(since, now - schedule.catch_up)) <= now
+
+
+@lru_cache
+def longest_interval(schedule: Schedule) -> float:
+    """The longest time between two runs of a schedule, in seconds; of a cron line, as far as it is looked ahead."""
+    if schedule.every is not None:
+        return schedule.every
+    # From any moment, but always the same: it may take a second.
+    first = previous = next_time(schedule, 0.0)
+    longest = 0.0
+    for count in range(_MOST_TIMES):
+        if count >= _FEWEST_TIMES and previous - first > _AHEAD_SECONDS:
+            break
+        following = next_time(schedule, previous)
+        longest, previous = max(longest, following - previous), following
+    return longest
 
 
 @cache

@@ -1,0 +1,78 @@
+"""What is served by HTTP. All of it is rendered when figures change, not when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from audio_cache_daemon.daemon.http_server import Answer
+from audio_cache_daemon.daemon.overview import Overview, overview_as_json
+from audio_cache_daemon.reporting.encoding import encode_json
+from audio_cache_daemon.reporting.metrics import Samples, render_metrics
+
+_INDEX = b"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>audio-cache-daemon</title>
+<h1>audio-cache-daemon</h1>
+<ul>
+<li><a href="/api/v1/status">status</a>
+<li><a href="/metrics">metrics</a>
+<li><a href="/healthz">health</a>
+<li><a href="/readyz">readiness</a>
+</ul>
+"""
+_HTML = "text/html; charset=utf-8"
+_CONTENT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_NOTHING_FROM_ELSEWHERE = (("Content-Security-Policy", _CONTENT_POLICY), ("Referrer-Policy", "no-referrer"))
+
+
+class Site:
+    """The pages. `hanging` names the loops that show no sign of life.
+
+    `update` is for one thread; pages are asked for in others.
+    """
+
+    def __init__(self, hanging: Callable[[], Sequence[str]]) -> None:
+        self._hanging = hanging
+        self._waiting: Sequence[str] = ("all",)
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
+        self._samples: Samples = {}
+        self._facts: list[dict[str, object]] = []
+        self._metrics, self._status = b"", b'{"caches":[]}\n'
+
+    def update(self, overviews: Sequence[Overview], samples: Samples, now: float) -> None:
+        """Render what changed."""
+        if samples != self._samples:
+            self._metrics, self._samples = render_metrics(samples), samples
+        facts = [overview_as_json(overview, now) for overview in overviews]
+        if facts != self._facts:
+            self._status, self._facts = encode_json({"caches": facts}) + b"\n", facts
+        self._waiting = [overview.name for overview in overviews if not overview.was_looked_at]
+
+    def respond(self, path: str) -> Answer | None:
+        """The page at a path; None if there is none."""
+        if path == "/metrics":
+            # Of the process alone the figures are read when asked for: from memory, as those files are none.
+            return Answer(self._metrics + generate_latest(self._process), CONTENT_TYPE_PLAIN_0_0_4)
+        if path == "/api/v1/status":
+            return Answer(self._status, "application/json")
+        if path == "/healthz":
+            return _probe(self._hanging(), "these loops hang")
+        if path == "/readyz":
+            return _probe(self._waiting, "still to be looked at for the first time")
+        if path == "/":
+            return Answer(_INDEX, _HTML, headers=_NOTHING_FROM_ELSEWHERE)
+        return None
+
+
+def _probe(missing: Sequence[str], words: str) -> Answer:
+    if not missing:
+        return Answer(b"ok\n")
+    return Answer(f"{words}: {', '.join(missing)}\n".encode(), status=HTTPStatus.SERVICE_UNAVAILABLE)
