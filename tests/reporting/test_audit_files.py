@@ -129,3 +129,20 @@ def test_a_compressed_file_that_is_broken_is_said(tmp_path: Path, content: bytes
         return
     with pytest.raises(AuditError, match=r"audit\.jsonl\.1\.gz is no whole gzip file"):
         log_files(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to other users")
+def test_a_log_that_root_began_by_hand_is_the_services(tmp_path: Path) -> None:
+    """It goes to whom its directory belongs, with the mode of any; one with records stays whose it is."""
+    path = tmp_path / "exhibit.jsonl"
+    os.chown(tmp_path, SERVICE, GROUP)
+    write_log(path, 1)
+    assert owner(path) == (SERVICE, GROUP, 0o640)
+    os.chown(path, 0, 0)
+    write_log(path, 1)
+    assert owner(path) == (0, 0, 0o640)
+
+
+def owner(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from audio_cache_daemon.errors import AuditError
 from audio_cache_daemon.location import STATE_DIRECTORY
-from audio_cache_daemon.own_files import lacks_mode, own_like
+from audio_cache_daemon.own_files import give_to, lacks_mode, own_like
 from audio_cache_daemon.reporting.audit_record import (
     COMPRESSED,
     EMPTY_HEAD,
@@ -173,6 +173,10 @@ def _open_for_append(path: Path) -> int:
         raise AuditError(f"the audit log {path} is no regular file; move it away, or set another audit.dir")
     if path.parent.name == STATE_DIRECTORY:
         _open_to_the_group(descriptor, status, path.parent.stat())
+    elif status.st_size == 0 and os.geteuid() == 0:
+        # What root does by hand mustn't lock out the service, whose directory it is.
+        directory = path.parent.stat()
+        give_to(descriptor, directory.st_uid, directory.st_gid)
     _flush_directory(path.parent)
     return descriptor
 
