@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -19,9 +20,9 @@ from audio_cache_daemon.maintenance import run_maintenance
 from audio_cache_daemon.model import RunReport
 from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.undo import restore_from_trash
-from builders import NOW
 
 GENERATOR, SERVICE, GROUP = 12345, 23456, 34567
+WROTE = 1_000_000_000.0
 T = TypeVar("T")
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to other users")
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give fi
 
 @pytest.fixture
 def location() -> Iterator[CacheLocation]:
-    """A cache of the generator's user, in a directory that others reach; last written an hour ago."""
+    """A cache of the generator's user, in a directory that others reach; last written long ago."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         location = make_dozen(Path(name)).write()
@@ -37,7 +38,7 @@ def location() -> Iterator[CacheLocation]:
             os.chown(path, GENERATOR, GROUP)
             path.chmod(0o2770 if path.is_dir() else 0o660)
         for path in location.path.iterdir():
-            os.utime(path, (NOW - 3600, NOW - 3600))
+            os.utime(path, (WROTE, WROTE))
         yield location
 
 
@@ -63,7 +64,7 @@ def as_service(action: Callable[[], T]) -> T:
 
 
 def run(location: CacheLocation, writer: WriterSettings) -> RunReport:
-    return run_maintenance(target_of(location, writer), RunRequest(NOW, "one"), lambda: NOW)
+    return run_maintenance(target_of(location, writer), RunRequest(time.time(), "one"), time.time)
 
 
 def target_of(location: CacheLocation, writer: WriterSettings) -> Target:
@@ -83,12 +84,12 @@ def test_the_generators_last_write_is_remembered_over_several_of_ours(location: 
     writer = WriterSettings(started_file=location.path / "started")
     assert as_service(lambda: _brief(run(location, writer))) == ("success", None)
     array = location.path / "clap_text.npy"
-    assert array.stat().st_mtime != NOW - 3600
-    assert last_index_change(location.path) == NOW - 3600
+    assert array.stat().st_mtime != WROTE
+    assert last_index_change(location.path) == WROTE
     as_service(lambda: restore(location, writer))
-    assert last_index_change(location.path) == NOW - 3600
-    os.utime(array, (NOW - 60, NOW - 60))
-    assert last_index_change(location.path) == NOW - 60
+    assert last_index_change(location.path) == WROTE
+    os.utime(array, (WROTE + 60, WROTE + 60))
+    assert last_index_change(location.path) == WROTE + 60
 
 
 def test_what_was_retired_comes_back_in_place(location: CacheLocation) -> None:
@@ -103,7 +104,7 @@ def test_what_was_retired_comes_back_in_place(location: CacheLocation) -> None:
 
 def restore(location: CacheLocation, writer: WriterSettings) -> list[str | None]:
     """Bring the run back; the problems of its items."""
-    back = restore_from_trash(target_of(location, writer), RunRequest(NOW, "two"), "one", (), lambda: NOW)
+    back = restore_from_trash(target_of(location, writer), RunRequest(time.time(), "two"), "one", (), time.time)
     return [item.problem for item in back]
 
 
