@@ -4,14 +4,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 DEMO := demo
+PREFIX ?= /usr/local
 
-.PHONY: help setup test lint types check-code unit demo bench format clean
+.PHONY: help setup test lint types check-code unit demo bench format install-systemd prove-systemd clean
 
 help:
 	@echo "make demo      make a demo cache, show it, apply the shipped policy to it, show what changed"
 	@echo "make test      lint, types and all tests"
 	@echo "make bench     measure against find, jq and cp"
 	@echo "make format    format the code"
+	@echo "make install-systemd  install the units (DESTDIR, PREFIX)"
+	@echo "make prove-systemd    run the units on a real systemd in a container; as root, with debootstrap and systemd-nspawn"
 	@echo "make clean     remove what the others made"
 
 setup: $(READY)
@@ -46,6 +49,18 @@ demo: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/run.py
+
+install-systemd:
+	install -d $(DESTDIR)/etc/audio-cache-daemon
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system deploy/systemd/*.service deploy/systemd/*.timer
+	install -D -m 644 deploy/systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/audio-cache-daemon.conf
+	install -D -m 644 deploy/systemd/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/audio-cache-daemon.conf
+	install -D -m 644 deploy/systemd/logrotate.conf $(DESTDIR)/etc/logrotate.d/audio-cache-daemon
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/audio-cache-daemon/systemd deploy/systemd/examples/*
+	@test -n "$(DESTDIR)" || { systemd-sysusers && systemd-tmpfiles --create audio-cache-daemon.conf && systemctl daemon-reload; }
+
+prove-systemd: $(READY)
+	$(BIN)/python tests/deploy/prove_systemd.py
 
 clean:
 	rm -rf .venv $(DEMO) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
