@@ -307,6 +307,27 @@ class Plan:
     cut: int = 0
 
 
+class KeptReason(IntEnum):
+    """Why an item stays."""
+
+    UNSELECTED = 0
+    PROTECTED = 1
+    FILE_UNKNOWN = 2
+    UNDECIDABLE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a plan leaves of one kind of subject (rows or strays): parallel columns, in ascending order of `subject`.
+
+    `which` indexes the plan's protections (of what is protected) or its rules (of what is undecidable); else -1.
+    """
+
+    subject: Ints
+    reason: NDArray[np.uint8]
+    which: Ints
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What is remembered of a cache between runs: when the last good one was, what it left, where the roots were.

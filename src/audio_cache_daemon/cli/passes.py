@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,30 +15,41 @@ from audio_cache_daemon.cache.listing import Listing
 from audio_cache_daemon.cli.options import Choice
 from audio_cache_daemon.cli.screens import Watcher, messages, output, print_json, wants_json
 from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
-from audio_cache_daemon.model import RunReport
+from audio_cache_daemon.model import Plan, RunReport
+from audio_cache_daemon.reporting.kept import encode_kept, print_kept
 from audio_cache_daemon.reporting.run_summary import run_as_json
 from audio_cache_daemon.reporting.run_text import print_outcome, print_plan, print_refusals
 from audio_cache_daemon.request import RunRequest, Target
+from audio_cache_daemon.retention.kept import explain_kept
 
 if TYPE_CHECKING:
     from audio_cache_daemon.cli.textfile import Textfile
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is shown of each run: at most `limit` items in a table, and whether what is `kept` too."""
+
+    limit: int
+    kept: bool = False
+
+
 def preview_all(
-    targets: Sequence[Target], request: RunRequest, choice: Choice, limit: int, listing: Callable[[], Listing]
+    targets: Sequence[Target], request: RunRequest, choice: Choice, shown: Shown, listing: Callable[[], Listing]
 ) -> list[RunReport]:
     """Show what a run would do to each cache; `listing` is that of the first one's files, begun ahead."""
     reports, encoded = [], []
     for number, target in enumerate(targets):
-        with Watcher(encode=wants_json(choice)) as watcher:
+        kept = partial(_encode_kept, target) if shown.kept else None
+        with Watcher(encode=wants_json(choice), kept=kept) as watcher:
             reports.append(preview_maintenance(target, request, watcher.listener, None if number else listing))
-        encoded.append(watcher.evictions)
-    _show(targets, reports, encoded if wants_json(choice) else None, limit)
+        encoded.append((watcher.evictions, watcher.kept))
+    _show(targets, reports, encoded if wants_json(choice) else None, shown)
     return reports
 
 
 def run_all(
-    targets: Sequence[Target], request: RunRequest, choice: Choice, limit: int, metrics: Path | None
+    targets: Sequence[Target], request: RunRequest, choice: Choice, shown: Shown, metrics: Path | None
 ) -> list[RunReport]:
     """Maintain each cache, and show what was done, perhaps also as metrics in a file."""
     reports, encoded = [], []
@@ -44,8 +57,8 @@ def run_all(
     for target in targets:
         with Watcher(encode=wants_json(choice)) as watcher:
             reports.append(run_maintenance(target, request, time.time, watcher.listener))
-        encoded.append(watcher.evictions)
-    _show(targets, reports, encoded if wants_json(choice) else None, limit)
+        encoded.append((watcher.evictions, watcher.kept))
+    _show(targets, reports, encoded if wants_json(choice) else None, shown)
     if textfile is not None:
         textfile.write(reports)
     return reports
@@ -57,14 +70,25 @@ def _begin_textfile(path: Path, targets: Sequence[Target]) -> Textfile:
     return Textfile(path, targets)
 
 
-def _show(targets: Sequence[Target], reports: Sequence[RunReport], encoded: Sequence[Raw] | None, limit: int) -> None:
-    """Print the runs: as one JSON object when their planned evictions are `encoded`, else for people."""
+def _encode_kept(target: Target, plan: Plan) -> Raw:
+    return encode_kept(plan, explain_kept(plan, target.settings.policy))
+
+
+def _show(
+    targets: Sequence[Target],
+    reports: Sequence[RunReport],
+    encoded: Sequence[tuple[Raw, Raw | None]] | None,
+    shown: Shown,
+) -> None:
+    """Print the runs: as one JSON object when what they planned is `encoded`, else for people."""
     if encoded is not None:
-        print_json({"caches": [run_as_json(*ran) for ran in zip(reports, encoded, strict=True)]})
+        print_json({"caches": [run_as_json(ran, *plan) for ran, plan in zip(reports, encoded, strict=True)]})
         return
     for target, report in zip(targets, reports, strict=True):
         if report.outcome is None:
-            print_plan(output(), report, limit)
+            print_plan(output(), report, shown.limit)
+            if shown.kept and report.plan is not None:
+                print_kept(output(), report.plan, explain_kept(report.plan, target.settings.policy), shown.limit)
         if report.error is None:
             print_refusals(messages(), report)
         print_outcome(messages() if report.error else output(), report, target.settings.policy.trash.keep)

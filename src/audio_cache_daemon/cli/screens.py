@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -43,18 +44,20 @@ def is_interactive() -> bool:
 
 
 class Watcher:
-    """Shows on a terminal how a run gets on, and encodes what it plans while that can still be read.
+    """Shows on a terminal how a run gets on, and encodes what it plans, and what it keeps, while that can be read.
 
     A context manager: the bar is gone when it ends.
     """
 
-    def __init__(self, *, encode: bool) -> None:
+    def __init__(self, *, encode: bool, kept: Callable[[Plan], msgspec.Raw] | None = None) -> None:
         self._encode = encode
+        self._encode_kept = kept
         self._screen = messages()
         self._stack = ExitStack()
         self._bar: tuple[str, ProgressBar] | None = None
         self._shown = 0
         self.evictions = msgspec.Raw(b"[]")
+        self.kept: msgspec.Raw | None = None
         self.listener = Listener(self._show, self._keep)
 
     def __enter__(self) -> Self:
@@ -77,3 +80,4 @@ class Watcher:
     def _keep(self, plan: Plan) -> None:
         if self._encode:
             self.evictions = encode_evictions(plan)
+            self.kept = self._encode_kept(plan) if self._encode_kept is not None else None

@@ -53,8 +53,11 @@ def summarize_inventory(inventory: Inventory, undecidable: int) -> dict[str, obj
     }
 
 
-def run_as_json(report: RunReport, evictions: msgspec.Raw) -> dict[str, object]:
-    """A run as `run-once --format json` prints it; `evictions` were encoded while the index was as it was planned."""
+def run_as_json(report: RunReport, evictions: msgspec.Raw, kept: msgspec.Raw | None = None) -> dict[str, object]:
+    """A run as `run-once --format json` prints it; `evictions` were encoded while the index was as it was planned.
+
+    So was what is `kept`, if it was asked for.
+    """
     plan = report.plan
     return {
         "cache": report.cache,
@@ -65,11 +68,16 @@ def run_as_json(report: RunReport, evictions: msgspec.Raw) -> dict[str, object]:
         "error": str(report.error) if report.error is not None else None,
         "messages": list(report.messages),
         "inventory": summarize_inventory(plan.inventory, plan.undecidable) if plan is not None else None,
-        "plan": {**summarize_plan(plan), "capped": list(plan.capped), "evict": evictions} if plan else None,
+        "plan": _plan_as_json(plan, evictions, kept) if plan is not None else None,
         "outcome": report.outcome,
         "run": report.run,
         "duration_seconds": round(report.duration_seconds, 3),
     }
+
+
+def _plan_as_json(plan: Plan, evictions: msgspec.Raw, kept: msgspec.Raw | None) -> dict[str, object]:
+    asked_for = {"keep": kept} if kept is not None else {}
+    return {**summarize_plan(plan), "capped": list(plan.capped), "evict": evictions, **asked_for}
 
 
 class _Eviction(msgspec.Struct, frozen=True, gc=False):

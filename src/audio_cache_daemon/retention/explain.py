@@ -68,7 +68,7 @@ def explain_row(inventory: Inventory, policy: Policy, now: float, row: int) -> E
 def explain_stray(inventory: Inventory, policy: Policy, now: float, stray: int) -> Explanation:
     """The explanation of a file that no row names."""
     plan = plan_evictions(inventory, policy, now)
-    protected = protect_strays(inventory.strays, policy.protect, now)
+    protected = protect_strays(inventory.strays, policy.protect, now) >= 0
     verdicts = judge_rules(inventory, policy.rules, (np.zeros(len(inventory.rows), np.bool_), protected), now)
     judged = [
         (protection.name, judge_stray_protection(inventory.strays, protection.criterion, now, stray))

@@ -36,7 +36,7 @@ def plan_evictions(inventory: Inventory, policy: Policy, now: float, *, enforce_
     The same arguments give the same plan. Without `enforce_limits` nothing is refused and nothing cut short.
     """
     protected, undecided = protect_rows(inventory.rows, policy.protect, now)
-    protected_strays = protect_strays(inventory.strays, policy.protect, now)
+    protected_strays = protect_strays(inventory.strays, policy.protect, now) >= 0
     undecided |= (inventory.rows.state == ItemState.UNDECIDABLE) | _unplaceable(inventory, policy, now)
     rows, strays = _Ownership(len(inventory.rows)), _Ownership(len(inventory.strays))
     held = np.zeros(len(inventory.rows), np.bool_)

@@ -42,11 +42,14 @@ def protect_rows(rows: Rows, protections: tuple[Protection, ...], now: float) ->
     return protected, undecided
 
 
-def protect_strays(strays: Strays, protections: tuple[Protection, ...], now: float) -> Bools:
-    """Which files without a row are too young to go; other protections are of items."""
-    protected = np.zeros(len(strays), np.bool_)
-    for protection in protections:
-        protected |= _judge_strays(strays, protection.criterion, now) != Truth.FALSE
+def protect_strays(strays: Strays, protections: tuple[Protection, ...], now: float) -> NDArray[np.int16]:
+    """For each file without a row the number of the first protection that holds it, or -1: those that are too young.
+
+    Other protections are of items.
+    """
+    protected = np.full(len(strays), -1, np.int16)
+    for number, protection in enumerate(protections):
+        protected[(protected < 0) & (_judge_strays(strays, protection.criterion, now) != Truth.FALSE)] = number
     return protected
 
 
