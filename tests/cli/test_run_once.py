@@ -258,6 +258,55 @@ def test_explain_of_a_retired_item_says_that_it_is_evicted(configure: Configure,
     assert "selects it" not in ran.out
 
 
+def test_explain_tells_when_an_item_will_go(configure: Configure, run: Run) -> None:
+    """In words and as a time; here 27 days from now."""
+    config = configure()
+    (found,) = run("--config", config, "explain", "waves", "--format", "json").json["items"]
+    assert found["next"]["rule"] == "stale"
+    assert found["next"]["due"] == found["rules"][0]["due"]
+    assert found["next"]["due"][:10] == time.strftime("%Y-%m-%d", time.gmtime(time.time() + 27 * DAY))
+    assert f"until stale takes it after {found['next']['due']}" in run("--config", config, "explain", "waves").out
+
+
+def test_explain_tells_how_full_the_cache_must_be_to_take_an_item(configure: Configure, run: Run) -> None:
+    """With its place in the order, and what the cache holds now."""
+    config = configure({"budget": {"items": {"high": 10, "low": 8}}})
+    (found,) = run("--config", config, "explain", "bells", "--format", "json").json["items"]
+    assert found["budget"] == [{"mark": "budget:items", "place": 3, "value": 6, "taken_above": 10}]
+    out = run("--config", config, "explain", "bells").out
+    assert "budget:items takes it above 10 items, as number 3; there are 6 items now" in out
+
+
+@pytest.mark.parametrize("name", ["id", "path", "prompt"])
+def test_explain_tells_the_story_of_an_item_that_is_gone(configure: Configure, run: Run, name: str) -> None:
+    """Which rule took it, why, when, and how it comes back; once the trash is empty, that it can't."""
+    config = configure()
+    report = run("--config", config, "run-once", "--format", "json").json["caches"][0]
+    gone = report["plan"]["evict"][1]
+    assert gone["prompt"] == "wind"
+
+    (story,) = run("--config", config, "explain", gone[name], "--format", "json").json["gone"]
+    assert story["item"]["id"] == gone["id"]
+    assert [(event["event"], event["rule"]) for event in story["events"]] == [("removed", "stale")]
+    assert story["restore_from"] == report["run"]
+    told = run("--config", config, "explain", gone[name]).out
+    assert f"trash restore {report['run']} {gone['id']}" in told
+    assert "removed by stale, 50d > 30d" in told
+
+    run("--config", config, "trash", "empty", "--confirm")
+    assert "can't be brought back" in run("--config", config, "explain", gone[name]).out
+
+
+def test_the_trash_tells_of_an_item_whose_audit_log_is_gone(configure: Configure, run: Run) -> None:
+    """Logs are rotated away; a prompt is found in the saved rows."""
+    config = configure()
+    report = run("--config", config, "run-once", "--format", "json").json["caches"][0]
+    (log,) = config.parent.glob("audio/audio_cache/.audio-cache-daemon/audit.jsonl")
+    log.unlink()
+    (story,) = run("--config", config, "explain", "wind", "--format", "json").json["gone"]
+    assert (story["restore_from"], story["events"]) == (report["run"], [])
+
+
 def _records(run: Run, config: Path, event: str) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = run("--config", config, "audit", "--event", event, "--format", "json").json[
         "records"

@@ -19,7 +19,7 @@ _COMMANDS = {
     "pause": ("service", "let the service leave caches alone"),
     "resume": ("service", "end a pause"),
     "accept-policy": ("service", "let a new policy evict what it wants to in its first run"),
-    "explain": ("explain", "tell why an item goes or stays"),
+    "explain": ("explain", "tell why an item goes or stays, and when, or what became of it"),
     "compact": ("compact", "drop the rows of retired items, while the generator is stopped"),
     "trash": ("trash", "list what can be brought back, bring it back, or remove it for good"),
     "audit": ("audit", "read the audit log, or verify its chain"),

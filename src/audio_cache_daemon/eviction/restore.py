@@ -26,7 +26,7 @@ from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.reconcile import rewrite_index
 from audio_cache_daemon.eviction.removal import look_again, remove_run
 from audio_cache_daemon.eviction.retire import bring_back, find_rows, note_brought_back
-from audio_cache_daemon.eviction.trash import find_run
+from audio_cache_daemon.eviction.trash import find_run, list_pending, list_trash
 from audio_cache_daemon.formats import decode_row, iter_blocks
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, TRASH, ManifestEntry, read_manifest, read_note
@@ -49,6 +49,11 @@ class TrashedItem:
     saved: int
     line: bytes
     path: str
+
+    @property
+    def prompt(self) -> str | None:
+        row, _ = decode_row(self.line)
+        return row.prompt if row is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,17 @@ def choose_items(items: Sequence[TrashedItem], wanted: Collection[str]) -> list[
         return list(items)
     paths = {item.path for item in items if {item.entry.id, item.path, item.path.rpartition("/")[2]} & set(wanted)}
     return [item for item in items if item.path in paths]
+
+
+def find_saved(location: CacheLocation, name: str) -> dict[str, tuple[str, TrashedItem]]:
+    """The items in the trash with this id, path, file name or prompt, by id, and the last run that has each."""
+    found: dict[str, tuple[str, TrashedItem]] = {}
+    for run in (*list_trash(location), *list_pending(location)):
+        for item in read_run(location, run.run).items:
+            names = (item.entry.id, item.path, item.path.rpartition("/")[2], item.prompt)
+            if name in names:
+                found[item.entry.id] = (run.run, item)
+    return found
 
 
 def restore_items(

@@ -12,6 +12,7 @@ from audio_cache_daemon.reporting.evictions import make_reason
 from audio_cache_daemon.reporting.items import ItemView
 from audio_cache_daemon.reporting.run_text import describe_reason
 from audio_cache_daemon.reporting.terminal import Column, Screen, Symbol
+from audio_cache_daemon.units import format_size, format_time
 
 _SIGN = re.compile(r" (?:[<>]=?|==) ")
 _VERDICTS = {Truth.TRUE: "selects it", Truth.FALSE: "leaves it", Truth.UNDECIDABLE: "can't be decided"}
@@ -19,16 +20,27 @@ _VERDICTS = {Truth.TRUE: "selects it", Truth.FALSE: "leaves it", Truth.UNDECIDAB
 
 @dataclass(frozen=True, slots=True)
 class RuleVerdictView:
-    """What one rule says of the item."""
+    """What one rule says of the item, and after which moment it will select it; None where no time alone does that."""
 
     rule: PlanRule
     truth: Truth
     reason: AuditReason
+    due: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPlaceView:
+    """The item's place in the order of a mark of the budget, and above which reading the mark takes it."""
+
+    mark: str
+    place: int
+    value: int
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
 class ExplanationView:
-    """An item with everything that a policy says of it. `owner` takes it; None: it stays."""
+    """An item with everything that a policy says of it. `owner` takes it; None: it stays, until `next_owner` is due."""
 
     item: ItemView
     policy: str
@@ -36,11 +48,15 @@ class ExplanationView:
     rules: tuple[RuleVerdictView, ...]
     owner: RuleVerdictView | None
     undecided_file: bool = False
+    next_owner: RuleVerdictView | None = None
+    places: tuple[BudgetPlaceView, ...] = ()
 
 
-def view_verdict(rule: PlanRule, truth: Truth, value: float, threshold: float) -> RuleVerdictView:
+def view_verdict(
+    rule: PlanRule, truth: Truth, value: float, threshold: float, due: float | None = None
+) -> RuleVerdictView:
     """The verdict of a rule as reports show it."""
-    return RuleVerdictView(rule, truth, make_reason(rule, value, threshold, None))
+    return RuleVerdictView(rule, truth, make_reason(rule, value, threshold, None), due)
 
 
 def explanation_as_json(view: ExplanationView) -> dict[str, object]:
@@ -53,10 +69,24 @@ def explanation_as_json(view: ExplanationView) -> dict[str, object]:
         "reason": view.owner.reason if view.owner is not None else None,
         "protections": [{"name": name, "verdict": truth.name.lower()} for name, truth in view.protections],
         "rules": [
-            {"rule": verdict.rule.name, "verdict": verdict.truth.name.lower(), "reason": verdict.reason}
+            {
+                "rule": verdict.rule.name,
+                "verdict": verdict.truth.name.lower(),
+                "reason": verdict.reason,
+                "due": _due(verdict),
+            }
             for verdict in view.rules
         ],
+        "next": _next_as_json(view.next_owner),
+        "budget": [
+            {"mark": place.mark, "place": place.place, "value": place.value, "taken_above": place.limit}
+            for place in view.places
+        ],
     }
+
+
+def _next_as_json(rule: RuleVerdictView | None) -> dict[str, str] | None:
+    return {"rule": rule.rule.name, "due": format_time(rule.due)} if rule is not None and rule.due is not None else None
 
 
 def print_explanation(screen: Screen, view: ExplanationView) -> None:
@@ -73,13 +103,16 @@ def print_explanation(screen: Screen, view: ExplanationView) -> None:
         reason = describe_reason(view.owner.reason)
         screen.line(f"policy {view.policy} takes it: {view.owner.rule.name}, {reason}", Symbol.REMOVAL)
     else:
-        screen.line(f"policy {view.policy} leaves it", Symbol.SUCCESS)
+        screen.line(f"policy {view.policy} leaves it{_until(view.next_owner)}", Symbol.SUCCESS)
     if view.undecided_file:
         screen.line("it can't be decided whether its file is there, so nothing selects it", Symbol.WARNING)
     for name, truth in view.protections:
         sure = "" if truth == Truth.TRUE else ", because a value that it asks for is missing"
         screen.line(f"  protected by {name}{sure}")
-    screen.table((Column("rule", style="cyan"), Column("verdict"), Column("measured")), _cells(view.rules))
+    columns = (Column("rule", style="cyan"), Column("verdict"), Column("measured"), Column("will select it after"))
+    screen.table(columns, _cells(view.rules))
+    for place in view.places if view.owner is None else ():
+        screen.line(f"  {_describe_place(place)}")
 
 
 def _cells(verdicts: Sequence[RuleVerdictView]) -> list[tuple[str, ...]]:
@@ -88,6 +121,7 @@ def _cells(verdicts: Sequence[RuleVerdictView]) -> list[tuple[str, ...]]:
             verdict.rule.name,
             _VERDICTS[verdict.truth],
             describe_reason(verdict.reason) if verdict.truth == Truth.TRUE else _measured(verdict.reason),
+            _due(verdict) or "",
         )
         for verdict in verdicts
     ]
@@ -97,3 +131,22 @@ def _measured(reason: AuditReason) -> str:
     if isinstance(reason.threshold, str) or reason.value is None:
         return ""
     return _SIGN.sub(" against ", describe_reason(reason))
+
+
+def _due(verdict: RuleVerdictView) -> str | None:
+    """When the rule will select it; of one that does already there is nothing to say."""
+    if verdict.due is None or verdict.truth == Truth.TRUE:
+        return None
+    return format_time(verdict.due)
+
+
+def _until(rule: RuleVerdictView | None) -> str:
+    if rule is None or rule.due is None:
+        return ""
+    return f", until {rule.rule.name} takes it after {format_time(rule.due)}"
+
+
+def _describe_place(place: BudgetPlaceView) -> str:
+    show = format_size if place.mark == "budget:size" else "{:,} items".format
+    now = f"there are {show(place.value)} now"
+    return f"{place.mark} takes it above {show(place.limit)}, as number {place.place:,}; {now}"

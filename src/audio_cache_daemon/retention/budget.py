@@ -55,13 +55,13 @@ def over_budget(inventory: Inventory, budget: Budget, remaining: Remaining, now:
     if budget.size is not None:
         total = total_bytes(inventory, remaining.rows, remaining.strays)
         if total > budget.size.high:
-            rows = _whose_file_goes(inventory.rows, order, remaining, inventory.rows.present())
+            rows = whose_file_goes(inventory.rows, order, remaining, inventory.rows.present())
             rows = _until(rows, freed_bytes(inventory, rows, remaining.rows), total - budget.size.low)
             yield from _taken(Pressure("budget:size", rows, _NONE, total, budget.size.high), remaining)
     if budget.items is not None:
         count = int((inventory.rows.items() & remaining.rows).sum())
         if count > budget.items.high:
-            rows = _candidates(order, remaining, inventory.rows.decided())[: count - budget.items.low]
+            rows = candidates(order, remaining, inventory.rows.decided())[: count - budget.items.low]
             yield from _taken(Pressure("budget:items", rows, _NONE, count, budget.items.high), remaining)
 
 
@@ -112,7 +112,7 @@ def _over_disk(
     strays = _stray_order(inventory, remaining.movable_strays & remaining.strays & stray_here, now)
     strays = _until(strays, inventory.strays.size[strays], wanted)
     wanted -= int(inventory.strays.size[strays].sum())
-    rows = _whose_file_goes(inventory.rows, order, remaining, inventory.rows.present() & row_here)
+    rows = whose_file_goes(inventory.rows, order, remaining, inventory.rows.present() & row_here)
     # Lines and vectors aren't counted: they may lie on another disk.
     rows = _until(rows, freed_file_bytes(inventory.rows, rows, remaining.rows), wanted)
     return Pressure("budget:disk", rows, strays, free, min_free)
@@ -150,17 +150,18 @@ def _stray_order(inventory: Inventory, movable: Bools, now: float) -> Ints:
     return order[settled[order]]
 
 
-def _candidates(order: Ints, remaining: Remaining, kind: Bools) -> Ints:
+def candidates(order: Ints, remaining: Remaining, kind: Bools) -> Ints:
+    """Those in order that are still there, may go, and are of a kind."""
     return order[(remaining.rows & remaining.movable_rows & kind)[order]]
 
 
-def _whose_file_goes(rows: Rows, order: Ints, remaining: Remaining, kind: Bools) -> Ints:
+def whose_file_goes(rows: Rows, order: Ints, remaining: Remaining, kind: Bools) -> Ints:
     """The candidates whose file no other row or cache holds back: giving up the others would free no audio."""
-    candidates = _candidates(order, remaining, kind)
+    chosen = candidates(order, remaining, kind)
     among = np.zeros(len(rows), np.bool_)
-    among[candidates] = True
+    among[chosen] = True
     held_back = count_namings(rows, remaining.rows) > count_namings(rows, among)
-    return candidates[~held_back[rows.file[candidates]] & ~rows.used_elsewhere[candidates]]
+    return chosen[~held_back[rows.file[chosen]] & ~rows.used_elsewhere[chosen]]
 
 
 def _until(order: Ints, freed: Ints, wanted: int) -> Ints:

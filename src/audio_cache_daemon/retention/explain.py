@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from audio_cache_daemon.model import Evictions, Inventory, Plan, PlanRule, Truth
+from audio_cache_daemon.retention.budget_place import BudgetPlace, budget_places
+from audio_cache_daemon.retention.due import Due, when_due
 from audio_cache_daemon.retention.judgement import Judgement
 from audio_cache_daemon.retention.plan import describe_rules, plan_evictions
 from audio_cache_daemon.retention.policy import Policy
@@ -15,20 +17,23 @@ from audio_cache_daemon.retention.protection import (
     RESTORED,
     judge_protection,
     judge_stray_protection,
-    protect_rows,
     protect_strays,
 )
-from audio_cache_daemon.retention.rules import judge_rules
+from audio_cache_daemon.retention.rules import judge_rules, remaining_after
 
 
 @dataclass(frozen=True, slots=True)
 class RuleExplanation:
-    """What a rule says of the subject: whether its condition holds, what was measured against what."""
+    """What a rule says of the subject: whether its condition holds, what was measured against what.
+
+    `due` is the moment after which it will hold if nothing else changes; None: no time alone does it.
+    """
 
     rule: PlanRule
     truth: Truth
     value: float
     threshold: float
+    due: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,8 @@ class Explanation:
 
     `decided` is false when it isn't known whether the row's file is there: then nothing selects it.
     `protections` are those that hold it; `owner` is the rule that takes it, with its reason, or None: it stays.
+    `next_owner` is the rule that takes it when its `due` is past, where that is a matter of time; `places` say when
+    the budget would.
     """
 
     plan: Plan
@@ -44,24 +51,32 @@ class Explanation:
     protections: tuple[tuple[str, Truth], ...]
     rules: tuple[RuleExplanation, ...]
     owner: RuleExplanation | None
+    next_owner: RuleExplanation | None = None
+    places: tuple[BudgetPlace, ...] = ()
 
 
 def explain_row(inventory: Inventory, policy: Policy, now: float, row: int) -> Explanation:
     """The explanation of a row; it agrees with the plan, being made of the same verdicts."""
     plan = plan_evictions(inventory, policy, now)
-    protected = protect_rows(inventory.rows, policy.protect, now)[0] >= 0
-    verdicts = judge_rules(inventory, policy.rules, (protected, np.zeros(len(inventory.strays), np.bool_)), now)
+    protected = plan.protected >= 0
+    protected_strays = protect_strays(inventory.strays, policy.protect, now) >= 0
+    verdicts = list(judge_rules(inventory, policy.rules, (protected, protected_strays), now))
     held = [(RESTORED, Truth.TRUE)] if inventory.rows.held_until[row] > now else []
     judged = [
         (protection.name, Truth(judge_protection(inventory.rows, protection.criterion, now)[row]))
         for protection in policy.protect
     ]
+    due = when_due(inventory, policy, now, "row", row)
+    rules = _explain_rules(policy, ((verdict.number, verdict.rows) for verdict in verdicts), row, due)
+    remaining = remaining_after(inventory, verdicts, (protected, protected_strays))
     return Explanation(
         plan=plan,
         decided=bool(inventory.rows.decided()[row]),
         protections=_that_hold(held + judged),
-        rules=_explain_rules(policy, ((verdict.number, verdict.rows) for verdict in verdicts), row),
+        rules=rules,
         owner=_owner(plan, plan.rows, row),
+        next_owner=_next_owner(rules, due),
+        places=tuple(budget_places(inventory, policy.budget, remaining, now, row)),
     )
 
 
@@ -69,17 +84,20 @@ def explain_stray(inventory: Inventory, policy: Policy, now: float, stray: int) 
     """The explanation of a file that no row names."""
     plan = plan_evictions(inventory, policy, now)
     protected = protect_strays(inventory.strays, policy.protect, now) >= 0
-    verdicts = judge_rules(inventory, policy.rules, (np.zeros(len(inventory.rows), np.bool_), protected), now)
+    verdicts = judge_rules(inventory, policy.rules, (plan.protected >= 0, protected), now)
     judged = [
         (protection.name, judge_stray_protection(inventory.strays, protection.criterion, now, stray))
         for protection in policy.protect
     ]
+    due = when_due(inventory, policy, now, "stray", stray)
+    rules = _explain_rules(policy, ((verdict.number, verdict.strays) for verdict in verdicts), stray, due)
     return Explanation(
         plan=plan,
         decided=True,
         protections=_that_hold(judged),
-        rules=_explain_rules(policy, ((verdict.number, verdict.strays) for verdict in verdicts), stray),
+        rules=rules,
         owner=_owner(plan, plan.strays, stray),
+        next_owner=_next_owner(rules, due),
     )
 
 
@@ -89,13 +107,26 @@ def _that_hold(judged: Iterable[tuple[str, Truth]]) -> tuple[tuple[str, Truth], 
 
 
 def _explain_rules(
-    policy: Policy, judged: Iterable[tuple[int, Judgement]], subject: int
+    policy: Policy, judged: Iterable[tuple[int, Judgement]], subject: int, due: Due
 ) -> tuple[RuleExplanation, ...]:
     described = describe_rules(policy)
     return tuple(
-        RuleExplanation(described[number], Truth(each.truth[subject]), float(each.value[subject]), each.threshold)
+        RuleExplanation(
+            described[number],
+            Truth(each.truth[subject]),
+            float(each.value[subject]),
+            each.threshold,
+            due.conditions[number],
+        )
         for number, each in judged
     )
+
+
+def _next_owner(rules: tuple[RuleExplanation, ...], due: Due) -> RuleExplanation | None:
+    """The rule that will take the subject, at the moment when it does: that may be later than its condition holds."""
+    if due.taken_by is None or due.taken_at is None or due.is_taken_now:
+        return None
+    return replace(rules[due.taken_by], due=due.taken_at)
 
 
 def _owner(plan: Plan, evictions: Evictions, subject: int) -> RuleExplanation | None:

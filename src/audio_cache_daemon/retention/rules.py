@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from audio_cache_daemon.model import Bools, Inventory, Truth
+from audio_cache_daemon.retention.budget import Remaining
 from audio_cache_daemon.retention.compared import comparing
 from audio_cache_daemon.retention.dedupe import surplus
 from audio_cache_daemon.retention.judgement import Judgement, judge_false, judge_older, row_age, stray_age
@@ -44,6 +45,15 @@ def judge_rules(
         left_rows = left_rows & ~taken_rows
         left_strays = left_strays & ~taken_strays
         yield RuleVerdict(number, rows, strays, taken_rows, taken_strays)
+
+
+def remaining_after(inventory: Inventory, verdicts: Iterable[RuleVerdict], protected: tuple[Bools, Bools]) -> Remaining:
+    """What the rules leave to a budget, and what of it may go; `protected` are rows and strays."""
+    rows, strays = np.ones(len(inventory.rows), np.bool_), np.ones(len(inventory.strays), np.bool_)
+    for verdict in verdicts:
+        rows &= ~verdict.taken_rows
+        strays &= ~verdict.taken_strays
+    return Remaining(rows, strays, inventory.rows.decided() & ~protected[0], ~protected[1])
 
 
 def _judge_rows(rule: Rule, inventory: Inventory, left: Bools, protected: Bools, now: float) -> Judgement:
