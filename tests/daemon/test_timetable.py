@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from audio_cache_daemon.daemon.timetable import is_missed, next_time
+from audio_cache_daemon.daemon.timetable import is_missed, longest_interval, next_time
 from audio_cache_daemon.retention.policy import Schedule
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -68,3 +68,13 @@ def test_an_interval_counts_from_the_epoch() -> None:
 def test_what_was_missed(catch_up: float | None, since: float, missed: bool) -> None:
     """A time between the last success and now, and no further back than is made up for. The last was 96,000 s ago."""
     assert is_missed(Schedule(every=3000.0 * 4, catch_up=catch_up), since, 100_000 - 1000.0) == missed
+
+
+@pytest.mark.parametrize(
+    ("cron", "hours"),
+    [("15 3 * * *", 24), ("0 9-17 * * *", 16), ("* 9-17 * * 1-5", 63 + 1 / 60), ("@weekly", 168), ("@yearly", 8784)],
+)
+def test_the_longest_interval_of_a_schedule_is_found(cron: str, hours: float) -> None:
+    """Also when nights, weekends or leap years make it longer than most."""
+    assert longest_interval(Schedule(cron=cron)) == pytest.approx(hours * 3600)
+    assert longest_interval(Schedule(every=90.0)) == 90.0
