@@ -292,7 +292,10 @@ def run_as_the_generators_user(machine: Machine) -> None:
     process = machine.property(SERVICE, "MainPID")
     user = machine.ask("stat", "--format=%U", f"/proc/{process}").stdout.strip()
     hold(f"it runs as {user}", holds=user == "image-server")
+    machine.run("logrotate", "--force", "/etc/logrotate.d/audio-cache-daemon")
+    machine.run("systemctl", "start", ONCE)
     machine.run("ls", "-l", "/var/log/audio-cache-daemon")
+    machine.run(PROGRAM, "audit", "verify", user="image-server")
 
 
 STEPS: list[Callable[[Machine], None]] = [

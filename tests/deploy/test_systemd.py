@@ -144,14 +144,13 @@ def test_the_times_fit_the_daemons_own() -> None:
 
 
 def test_the_user_is_the_same_everywhere() -> None:
-    """Made by sysusers.d, and named by the units, tmpfiles.d, logrotate and polkit."""
+    """Made by sysusers.d, and named by the units, tmpfiles.d and polkit."""
     made = re.findall(r"^u (\S+)", (UNITS / "sysusers.conf").read_text(), re.MULTILINE)
     assert made == [USER]
     for unit in (SERVICE, ONCE):
         service = read_unit(unit)["Service"]
         assert (service["User"], service["Group"]) == ([USER], [USER])
     assert f":0750 :{USER} :{USER}" in (UNITS / "tmpfiles.conf").read_text()
-    assert f"su {USER} {USER}" in (UNITS / "logrotate.conf").read_text()
     assert f'subject.user == "{USER}"' in (EXAMPLES / "polkit.rules").read_text()
     assert read_unit(EXAMPLES / "generator.conf")["Service"]["SupplementaryGroups"] == [USER]
     umasks = [read_unit(path)["Service"]["UMask"] for path in (SERVICE, ONCE, EXAMPLES / "generator.conf")]
