@@ -5,13 +5,17 @@ BIN := .venv/bin
 READY := .venv/.ready
 DEMO := demo
 PREFIX ?= /usr/local
+ENDURANCE := tests/daemon/test_soak.py tests/test_live_generator.py tests/test_state_machine.py \
+	$(addprefix tests/eviction/test_,faults.py races.py reconcile_model.py rounds.py)
 
-.PHONY: help setup test lint types check-code unit demo bench format install-systemd prove-systemd clean
+.PHONY: help setup test lint types check-code unit demo bench soak idle format install-systemd prove-systemd clean
 
 help:
 	@echo "make demo      make a demo cache, show it, apply the shipped policy to it, show what changed"
 	@echo "make test      lint, types and all tests"
 	@echo "make bench     measure against find, jq and cp"
+	@echo "make soak      an hour of the service under trouble, and all that tests try at random or in part, in full"
+	@echo "make idle      ten minutes of the service over 100,000 items, with nothing to do"
 	@echo "make format    format the code"
 	@echo "make install-systemd  install the units (DESTDIR, PREFIX)"
 	@echo "make prove-systemd    run the units on a real systemd in a container; as root, with debootstrap and systemd-nspawn"
@@ -49,6 +53,16 @@ demo: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/run.py
+
+# Two hours: what is tried is printed at the end. A shorter soak: make soak SOAK_SECONDS=600.
+soak: export AUDIO_CACHE_SOAK = 1
+soak: export SOAK_SECONDS ?= 3600
+soak: idle
+	$(BIN)/python tests/fuzz.py --seconds 600
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -rP $(ENDURANCE)
+
+idle: $(READY)
+	$(BIN)/python tests/daemon/idle.py
 
 install-systemd:
 	install -d $(DESTDIR)/etc/audio-cache-daemon

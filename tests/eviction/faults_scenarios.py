@@ -150,12 +150,13 @@ def break_index(world: World) -> str | None:
 
 
 def repair(name: str) -> Step:
-    """Repair the index, while the generator is stopped."""
+    """Repair the index, while the generator is stopped; each time under another name, as runs have."""
 
     def step(world: World) -> str | None:
         target = _target(world, STOPPED, POLICY)
+        before = len(list(world.location.state_directory.glob("repairs/*")))
         try:
-            repaired = repair_cache(target, RunRequest(NOW, name), RepairChoice(), lambda: NOW)
+            repaired = repair_cache(target, RunRequest(NOW, f"{name}-{before}"), RepairChoice(), lambda: NOW)
         except (MaintenanceError, OSError) as error:
             return str(error)
         return "there is more to repair" if repaired.after.plan.repairs else None

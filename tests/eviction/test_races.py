@@ -1,7 +1,7 @@
 """A generator in a process of its own adds items while the index is compacted, at moments that nobody chose.
 
-`RACES` in the environment is how many races are run, `RACES_SEED` the first seed; each is a test that has its seed in
-its name. How its steps fall is up to the machine, so that a seed says what is tried, not what happens.
+`RACES` in the environment is how many races are run (a thousand by `make soak`), `RACES_SEED` the first seed; each is a
+test that has its seed in its name. How its steps fall is up to the machine, so that a seed says what is tried, not what happens.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from audio_cache_daemon.eviction.reconcile import reconcile, rewrite_index
 from audio_cache_daemon.eviction.recovery import recover
 from audio_cache_daemon.eviction.rewrite import exchange_index
 from audio_cache_daemon.location import CacheLocation
-from endurance import directory_in_memory
+from endurance import SOAKING, directory_in_memory
 from generator import Command, GeneratorProcess, NewItem
 
-RACES = int(os.environ.get("RACES", "40"))
+RACES = int(os.environ.get("RACES", "1000" if SOAKING else "40"))
 FIRST = int(os.environ.get("RACES_SEED", "1"))
 
 CASES = (

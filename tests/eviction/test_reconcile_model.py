@@ -6,7 +6,6 @@ On real files, with the real `reconcile`, in quiet afterwards. How many orders t
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterable
 from math import comb
 from pathlib import Path
@@ -14,6 +13,8 @@ from pathlib import Path
 import pytest
 from exchanges import Case
 from interleavings import STEPS, Schedule, check_dead, check_living, deaths, schedules
+
+from endurance import SOAKING
 
 MIDDLE = Case()
 AT_END = Case(dropped=frozenset({3}))
@@ -71,7 +72,7 @@ def test_a_death_in_the_midst_of_an_addition(directory: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("EXHAUSTIVE"), reason="takes an hour; EXHAUSTIVE=1 runs it")
+@pytest.mark.skipif(not SOAKING, reason="takes an hour; `make soak` runs it")
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 class TestExhaustive:
     """All orders of everything above, for all cases."""
