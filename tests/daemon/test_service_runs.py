@@ -12,6 +12,7 @@ from services import DROP, EVERY_MINUTE, Serve, make_dozen, write_config
 
 from audio_cache_daemon.daemon.notes import Standing, save_standing
 from audio_cache_daemon.eviction.lock import cache_lock
+from audio_cache_daemon.location import ARRAY_NAMES
 
 
 def audio_names(directory: Path) -> set[str]:
@@ -38,6 +39,24 @@ def test_a_run_that_finds_the_cache_locked_is_tried_again(tmp_path: Path, serve:
         service.wait_for("maintained by another process", "tried again")
         service.wait_for("maintained by another process", "tried again")
         assert len(audio_names(tmp_path)) == 12
+    service.wait_for("schedule: evicted 4 items")
+
+
+def test_a_run_that_meets_an_addition_is_tried_again(tmp_path: Path, serve: Serve) -> None:
+    """While lines and vectors don't match nothing goes; soon after they do."""
+    cache = make_dozen(tmp_path)
+    (tmp_path / "started").touch()
+    before = {name: (cache.location.path / name).read_bytes() for name in ARRAY_NAMES}
+    cache.add("one more")
+    cache.write()
+    after = {name: (cache.location.path / name).read_bytes() for name in ARRAY_NAMES}
+    for name, content in before.items():
+        (cache.location.path / name).write_bytes(content)
+    writer = {"mode": "live", "started_file": str(tmp_path / "started")}
+    service = serve(write_config(tmp_path / "config.yaml", cache.location, {**DROP, **EVERY_MINUTE}, writer))
+    service.wait_for("12 rows for 13 lines", "tried again")
+    for name, content in after.items():
+        (cache.location.path / name).write_bytes(content)
     service.wait_for("schedule: evicted 4 items")
 
 

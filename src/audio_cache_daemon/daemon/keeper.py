@@ -27,7 +27,7 @@ from audio_cache_daemon.daemon.tally import Tally
 from audio_cache_daemon.daemon.view import View
 from audio_cache_daemon.daemon.words import describe_run, describe_vanished, run_numbers
 from audio_cache_daemon.daemon.work import Work
-from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
 from audio_cache_daemon.location import META_NAME
 from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
 from audio_cache_daemon.model import Plan, RunReport, RunResult
@@ -37,6 +37,9 @@ from audio_cache_daemon.units import format_duration, format_time
 
 _DONE = frozenset({RunResult.SUCCESS, RunResult.NOOP, RunResult.PARTIAL})
 _SAID_LOUDLY = frozenset({RunResult.PARTIAL, RunResult.REFUSED, RunResult.DEFERRED, RunResult.LOCKED})
+
+_ATTEMPTS = 4
+"""So often a run is tried again that fails because an item is being added: within half a minute it is through."""
 
 
 class Keeper:
@@ -137,7 +140,7 @@ class Keeper:
             self._settle()
             return
         report = run_maintenance(self.target, request, time.time, self._listener(request))
-        if report.result == RunResult.LOCKED:
+        if report.result == RunResult.LOCKED or self._may_be_in_flight(work, report):
             self._try_later(work, report)
             return
         if report.plan is not None and not report.refusals:
@@ -209,6 +212,11 @@ class Keeper:
         except MaintenanceError as error:
             LOG.warning("%s: %s", self.name, error, extra=fields(cache=self.name))
             return frozenset()
+
+    def _may_be_in_flight(self, work: Work, report: RunReport) -> bool:
+        """Whether a run failed for what the generator may just be adding: lines and vectors don't match then."""
+        is_live = self.target.settings.writer.mode == "live"
+        return is_live and isinstance(report.error, InconsistentIndexError) and work.attempt < _ATTEMPTS
 
     def _try_later(self, work: Work, report: RunReport) -> None:
         self.tally.count_run(report, work.kind)
