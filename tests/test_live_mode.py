@@ -15,7 +15,7 @@ from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, META_NAME, CacheLocation
 from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
 from audio_cache_daemon.model import RunReport, RunResult, ScanNeeds
-from audio_cache_daemon.request import RunRequest, Target
+from audio_cache_daemon.request import Listener, RunRequest, Target
 from audio_cache_daemon.retention.policy import InState, Limits, Pattern, Policy, Rule, TrashLimits
 from audio_cache_daemon.undo import restore_from_trash
 from builders import NOW, CacheBuilder
@@ -39,7 +39,12 @@ def live(directory: Path, **options: Any) -> WriterSettings:
 
 
 def run(
-    location: CacheLocation, writer: WriterSettings, policy: Policy = DROP, *, now: float = NOW, name: str = "one"
+    location: CacheLocation,
+    writer: WriterSettings,
+    policy: Policy = DROP,
+    *,
+    now: float = NOW,
+    name: str = "one",
 ) -> RunReport:
     target = Target(CacheSettings(location, policy, writer), location.state_directory / "audit.jsonl")
     return run_maintenance(target, RunRequest(now, name), lambda: now)
@@ -440,6 +445,33 @@ def test_an_array_that_is_being_written_keeps_all_as_it_is(tmp_path: Path, name:
     assert (location.path / name).read_bytes() == whole[:-40]
     (location.path / name).write_bytes(whole)
     assert run(location, live(tmp_path), name="two").result == RunResult.SUCCESS
+
+
+def test_an_addition_between_the_look_and_the_work_keeps_nothing_from_being_retired(tmp_path: Path) -> None:
+    """What is added meanwhile is as it should be; a generator that never stops never stops a run."""
+    cache = make_cache(tmp_path)
+    location = cache.write()
+    before = vectors(location)
+    target = Target(CacheSettings(location, DROP, live(tmp_path)), location.state_directory / "audit.jsonl")
+    listener = Listener(planned=lambda _: add_like_the_generator(cache, location))
+    report = run_maintenance(target, RunRequest(NOW, "one"), lambda: NOW, listener)
+    assert report.result == RunResult.SUCCESS
+    kept = np.arange(13) % 3 > 0
+    kept[12] = True
+    assert [array.any(axis=1).tolist() for array in vectors(location)] == [kept.tolist()] * 3
+    assert all(
+        np.array_equal(new[:12][kept[:12]], old[kept[:12]]) for old, new in zip(before, vectors(location), strict=True)
+    )
+    assert restore(location, "one") == [None] * 4
+    assert all(np.array_equal(new[:12], old) for old, new in zip(before, vectors(location), strict=True))
+
+
+def test_without_quiet_asked_for_an_addition_during_the_run_is_no_reason_to_wait(tmp_path: Path) -> None:
+    location = make_cache(tmp_path).write()
+    for name in (META_NAME, *ARRAY_NAMES):
+        os.utime(location.path / name, (NOW + 5, NOW + 5))
+    assert run(location, live(tmp_path, quiesce=0.0, **commands(tmp_path))).result == RunResult.SUCCESS
+    assert called(tmp_path) == ["stop", "start"]
 
 
 def add_like_the_generator(cache: CacheBuilder, location: CacheLocation) -> None:

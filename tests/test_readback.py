@@ -77,6 +77,29 @@ def test_an_id_does_not_depend_on_what_else_is_read(inventory: Inventory) -> Non
     assert _read(inventory, 6)[0].id == row_id(LINES[1], 2)
 
 
+def test_rows_are_read_beside_those_that_were_appended_since(location: CacheLocation) -> None:
+    """A generator that never stops doesn't keep us from what it added before; if that may not be, it is said."""
+    index = location.path / META_NAME
+    index.write_bytes(b"\n".join(LINES) + b"\n")
+    inventory = scan_cache(location, ScanNeeds())
+    before = _read(inventory, *range(len(LINES)))
+    with index.open("ab") as file:
+        file.write(LINES[0] + b"\n")
+    assert _read(inventory, *range(len(LINES))) == before
+    with pytest.raises(InconsistentIndexError, match="try again"):
+        RowReader(inventory, may_have_grown=False)
+
+
+def test_an_index_that_was_written_anew_and_is_longer_is_not_read(location: CacheLocation) -> None:
+    """Over the same file: what was there isn't there any more."""
+    index = location.path / META_NAME
+    index.write_bytes(b"\n".join(LINES) + b"\n")
+    inventory = scan_cache(location, ScanNeeds())
+    index.write_bytes(b"\n".join([*LINES[1:], LINES[0], LINES[0]]) + b"\n")
+    with pytest.raises(InconsistentIndexError, match="try again"):
+        RowReader(inventory)
+
+
 @pytest.mark.parametrize("change", ["appended", "touched", "replaced", "gone", "link", "fifo"])
 def test_an_index_that_changed_since_the_scan_is_not_read(
     location: CacheLocation, inventory: Inventory, change: str

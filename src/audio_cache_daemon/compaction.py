@@ -58,7 +58,8 @@ def _observe(target: Target) -> Inventory:
 
 def _wait_for_quiet(target: Target, now: float) -> None:
     changed, quiesce = last_index_change(target.settings.location.path), target.settings.writer.quiesce
-    if changed is not None and now - changed < quiesce:
+    # An addition after the run began is as recent as can be, and where no quiet is asked for that is enough.
+    if changed is not None and max(0.0, now - changed) < quiesce:
         raise DeferredError(
             f"{target.settings.location.path}: the generator added an item {format_duration(max(0.0, now - changed))} "
             f"ago; dropping rows waits for {format_duration(quiesce)} of quiet"

@@ -22,6 +22,9 @@ from audio_cache_daemon.model import ArrayInfo, FileIdentity, Floats, Ints
 MAX_ROW_BYTES = 16 * 2**20
 """A longer line is no row: it is passed over without being held in memory."""
 
+_COMPARED_BYTES = 4096
+"""The writer only appends. So much of the beginning, and of what was read last, must still be there to believe it."""
+
 _HEADER_BYTES = 4096
 _READ_BYTES = 2**20
 _OVERLONG_LINE = b"\0 a line over MAX_ROW_BYTES"
@@ -215,6 +218,12 @@ def stray_id(path: str) -> str:
 def identify(status: os.stat_result) -> FileIdentity:
     """The identity of a file from its `stat`."""
     return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def sample_lines(descriptor: int, end: int) -> tuple[bytes, bytes]:
+    """The first and the last bytes of a file up to `end`: what tells that lines were only appended there since."""
+    start = max(0, end - _COMPARED_BYTES)
+    return os.pread(descriptor, min(end, _COMPARED_BYTES), 0), os.pread(descriptor, end - start, start)
 
 
 def read_array_info(name: str, descriptor: int) -> ArrayInfo:

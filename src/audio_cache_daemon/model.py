@@ -98,11 +98,15 @@ class ArrayInfo:
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """The four index files as they were when they were read. `arrays` holds those that are there and sound."""
+    """The four index files as they were when they were read. `arrays` holds those that are there and sound.
+
+    `sample` is of the lines (formats.sample_lines): by it they are known when more were appended since.
+    """
 
     identity: FileIdentity
     arrays: Mapping[str, ArrayInfo]
     torn_tail: bool = False
+    sample: tuple[bytes, bytes] | None = None
 
     @property
     def vector_bytes(self) -> int:

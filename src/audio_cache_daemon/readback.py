@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 
 from audio_cache_daemon.errors import InconsistentIndexError
-from audio_cache_daemon.formats import Row, decode_row, identify, read_lines, row_id
+from audio_cache_daemon.formats import Row, decode_row, identify, read_lines, row_id, sample_lines
 from audio_cache_daemon.location import META_NAME
-from audio_cache_daemon.model import Ints, Inventory
+from audio_cache_daemon.model import FileIdentity, Ints, Inventory
 from audio_cache_daemon.paths import open_regular
 
 _ODD = np.int64(0x4F1BBCDCBFA53E0B)
@@ -40,9 +40,12 @@ class ReadRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class RowReader:
-    """Reads rows of an inventory again. A context manager; InconsistentIndexError if the index changed since."""
+    """Reads rows of an inventory again. A context manager; InconsistentIndexError if the index changed since.
 
-    def __init__(self, inventory: Inventory) -> None:
+    Unless it `may_have_grown`: the rows of the inventory are where they were when the generator has appended others.
+    """
+
+    def __init__(self, inventory: Inventory, *, may_have_grown: bool = True) -> None:
         path = inventory.location.path / META_NAME
         self._rows = inventory.rows
         self._repeated: dict[int, int] | None = None
@@ -50,9 +53,18 @@ class RowReader:
             self._descriptor = open_regular(path)
         except OSError as error:
             raise InconsistentIndexError(f"{path} can't be read any more: {error.strerror}; try again") from None
-        if identify(os.fstat(self._descriptor)) != inventory.index.identity:
+        found = identify(os.fstat(self._descriptor))
+        if found != inventory.index.identity and not (may_have_grown and self._has_grown(inventory, found)):
             os.close(self._descriptor)
             raise InconsistentIndexError(f"{path} changed since it was scanned; nothing was changed: try again")
+
+    def _has_grown(self, inventory: Inventory, found: FileIdentity) -> bool:
+        known, end = inventory.index.identity, int(inventory.rows.offset[-1])
+        is_longer = (found.device, found.inode) == (known.device, known.inode) and found.size > known.size
+        sample = inventory.index.sample
+        # A line that had no end may have been written on.
+        was_whole = sample is not None and sample[1].endswith(b"\n")
+        return is_longer and was_whole and sample_lines(self._descriptor, end) == sample
 
     def __enter__(self) -> Self:
         return self

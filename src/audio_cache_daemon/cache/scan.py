@@ -26,7 +26,7 @@ from audio_cache_daemon.cache.tail import Tail
 from audio_cache_daemon.cache.vectors import read_arrays
 from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.errors import CacheUnreadableError
-from audio_cache_daemon.formats import identify, read_ids
+from audio_cache_daemon.formats import identify, read_ids, sample_lines
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import (
     FileIdentity,
@@ -111,7 +111,7 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         held = retired.find_files(walk, in_use, unresolved)
         inventory = Inventory(
             location=location,
-            index=IndexInfo(before, arrays, reader.torn_tail),
+            index=IndexInfo(before, arrays, reader.torn_tail, sample_lines(meta.fileno(), int(rows.offset[-1]))),
             rows=rows,
             strays=strays,
             roots=with_coming(folders.roots, location, held) if needs.coming else folders.roots,

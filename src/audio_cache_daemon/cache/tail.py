@@ -14,11 +14,9 @@ from audio_cache_daemon.cache.index import IndexReader
 from audio_cache_daemon.cache.listing import list_files
 from audio_cache_daemon.cache.relisting import DoubtError, relist
 from audio_cache_daemon.cache.walk import Walk
+from audio_cache_daemon.formats import sample_lines
 from audio_cache_daemon.location import CacheLocation, Root
 from audio_cache_daemon.paths import Folders
-
-_COMPARED_BYTES = 4096
-"""The writer only appends. So much of the beginning, and of what was read last, must still be there to believe it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +74,13 @@ class Tail:
         if kept.reader.names.problems:
             return None
         end = kept.reader.end
-        if kept.file != _identify(meta) or os.fstat(meta).st_size < end or kept.sample != _sample(meta, end):
+        if kept.file != _identify(meta) or os.fstat(meta).st_size < end or kept.sample != sample_lines(meta, end):
             return None
         return kept.reader.fork()
 
     def keep(self, meta: int, reader: IndexReader) -> None:
         """Remember the lines that a reader has taken in so far."""
-        self._index = _Index(reader.fork(), _identify(meta), self._real_roots(), _sample(meta, reader.end))
+        self._index = _Index(reader.fork(), _identify(meta), self._real_roots(), sample_lines(meta, reader.end))
 
     def walk(self, folders: Folders) -> Walk:
         """All audio files below the roots: as they were found before, and what was touched as it is now."""
@@ -110,8 +108,3 @@ def _identify_root(root: Root) -> tuple[str, int | None, int | None]:
 def _identify(meta: int) -> tuple[int, int]:
     status = os.fstat(meta)
     return status.st_dev, status.st_ino
-
-
-def _sample(meta: int, end: int) -> tuple[bytes, bytes]:
-    start = max(0, end - _COMPARED_BYTES)
-    return os.pread(meta, min(end, _COMPARED_BYTES), 0), os.pread(meta, end - start, start)

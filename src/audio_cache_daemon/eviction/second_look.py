@@ -48,7 +48,8 @@ class SecondLook:
         self._closed = closed
         self._rows = plan.inventory.rows
         self._resolver = PathResolver(plan.inventory.location)
-        self._reader = RowReader(plan.inventory)
+        # A row that was added since may name a file that none did.
+        self._reader = RowReader(plan.inventory, may_have_grown=not len(plan.strays))
         self._folders = Folders(plan.inventory.location)
         # A retired row holds no file back: it was given up before.
         self._namings = np.bincount(self._rows.file[self._rows.items() & (self._rows.file >= 0)]).tolist()
