@@ -1,7 +1,8 @@
 """A generator in a process of its own adds items while the index is compacted, at moments that nobody chose.
 
 `RACES` in the environment is how many races are run (a thousand by `make soak`), `RACES_SEED` the first seed; each is a
-test that has its seed in its name. How its steps fall is up to the machine, so that a seed says what is tried, not what happens.
+test that has its seed in its name. How its steps fall is up to the machine, so that a seed says what is tried, not
+what happens.
 """
 
 from __future__ import annotations
