@@ -97,6 +97,18 @@ def test_told_to_end_it_stops_between_two_items_and_goes_on_at_the_next_start(tm
     assert_aligned(cache.location, 500)
 
 
+def test_a_generator_that_was_left_stopped_is_started_at_the_start(tmp_path: Path, serve: Serve) -> None:
+    """An end can cut off a compaction that waits for it; nobody should have to wait for the next scheduled run."""
+    location, started = make_dozen(tmp_path).location, tmp_path / "started"
+    location.state_directory.mkdir()
+    (location.state_directory / "generator-stopped").touch()
+    writer = {"started_file": str(started), "stop": ["true"], "start": ["touch", str(started)]}
+    service = serve(write_config(tmp_path / "config.yaml", location, NOTHING, writer))
+    service.wait_for("start: ", "nothing to remove")
+    assert started.exists()
+    assert not (location.state_directory / "generator-stopped").exists()
+
+
 def test_an_interrupt_is_told_by_the_exit_status(tmp_path: Path) -> None:
     """As of every command; a configuration that can't be used has a status of its own."""
     location = make_dozen(tmp_path).location

@@ -16,6 +16,7 @@ from audio_cache_daemon.daemon.timetable import is_missed
 from audio_cache_daemon.daemon.watch import CHECK_SECONDS, CacheWatch, WatchFigures
 from audio_cache_daemon.daemon.work import Work
 from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.eviction.generator import is_left_out_of_step
 from audio_cache_daemon.eviction.recovery import interrupted_run
 from audio_cache_daemon.units import format_time
 
@@ -99,7 +100,7 @@ class Attendance:
     def _was_interrupted(self) -> bool:
         # What is wrong there is said by the run that would put it right.
         with suppress(MaintenanceError, OSError):
-            return interrupted_run(self._location) is not None
+            return is_left_out_of_step(self._location) or interrupted_run(self._location) is not None
         return False
 
     def _stay_present(self) -> None:

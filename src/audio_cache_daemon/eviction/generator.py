@@ -95,6 +95,11 @@ def generator_reloaded(location: CacheLocation, generator: Generator) -> Iterato
         start_again(location, generator)
 
 
+def is_left_out_of_step(location: CacheLocation) -> bool:
+    """Whether the generator is still to be started, or to load the index, after a process of ours that was cut off."""
+    return any((location.state_directory / name).exists() for name in (_STOPPED_NAME, _OUTDATED_NAME))
+
+
 def start_again(location: CacheLocation, generator: Generator) -> bool:
     """Start the generator if we stopped it and didn't start it since; whether that was so.
 
