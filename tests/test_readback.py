@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from audio_cache_daemon import readback
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.formats import row_id
@@ -75,6 +76,18 @@ def test_ids_tell_rows_apart_that_repeat_each_other_to_the_letter(inventory: Inv
 def test_an_id_does_not_depend_on_what_else_is_read(inventory: Inventory) -> None:
     """The third of equal rows is the third, read alone."""
     assert _read(inventory, 6)[0].id == row_id(LINES[1], 2)
+
+
+def test_an_id_does_not_depend_on_how_many_are_read(location: CacheLocation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of few rows it is looked which others are like them, of many which rows are like any other."""
+    content = b"".join(b'{"prompt": "%d", "timestamp": %d}\n' % (number % 7, number % 11) for number in range(400))
+    (location.path / META_NAME).write_bytes(content)
+    inventory = scan_cache(location, ScanNeeds())
+    ids = [row.id for row in _read(inventory, *range(400))]
+    assert len(set(ids)) == 400
+    assert [_read(inventory, number)[0].id for number in range(0, 400, 13)] == ids[::13]
+    monkeypatch.setattr(readback, "_FEW", 0)
+    assert [row.id for row in _read(inventory, *range(400))] == ids
 
 
 def test_rows_are_read_beside_those_that_were_appended_since(location: CacheLocation) -> None:

@@ -15,8 +15,11 @@ import numpy as np
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.formats import Row, decode_row, identify, read_lines, row_id, sample_lines
 from audio_cache_daemon.location import META_NAME
-from audio_cache_daemon.model import FileIdentity, Ints, Inventory
+from audio_cache_daemon.model import Bools, FileIdentity, Ints, Inventory
 from audio_cache_daemon.paths import open_regular
+
+_FEW = 1000
+"""Of so many rows at most it is looked first which others are like them: less work than to sort a whole column."""
 
 _ODD = np.int64(0x4F1BBCDCBFA53E0B)
 """An odd number without a pattern, 2^63 divided by the golden ratio, so that small numbers spread over all bits."""
@@ -48,7 +51,6 @@ class RowReader:
     def __init__(self, inventory: Inventory, *, may_have_grown: bool = True) -> None:
         path = inventory.location.path / META_NAME
         self._rows = inventory.rows
-        self._repeated: dict[int, int] | None = None
         try:
             self._descriptor = open_regular(path)
         except OSError as error:
@@ -76,28 +78,31 @@ class RowReader:
 
     def read(self, numbers: Ints) -> Iterator[ReadRow]:
         """The rows of these ascending numbers."""
-        if self._repeated is None:
-            self._repeated = self._count_repeated()
-        occurrence = self._repeated
+        occurrence = self._count_repeated(numbers)
         for number, line in zip(
             numbers.tolist(), read_lines(self._descriptor, self._rows.offset, numbers), strict=True
         ):
             row, _ = decode_row(line)
             yield ReadRow(number, row_id(line, occurrence.get(number, 0)), line, row)
 
-    def _count_repeated(self) -> dict[int, int]:
-        """For each row that repeats an earlier one to the letter: how many earlier ones it repeats.
+    def read_path(self, number: int) -> str:
+        """The path in one row, or "": for many, one by one, since only ids depend on other rows."""
+        row, _ = decode_row(next(read_lines(self._descriptor, self._rows.offset, np.array([number]))))
+        return row.path or "" if row is not None else ""
+
+    def _count_repeated(self, numbers: Ints) -> dict[int, int]:
+        """For each of these rows, and perhaps others, that repeats earlier ones to the letter: how many it repeats.
 
         Only lines that agree in time and prompt can, so few are read. (Their length may differ by the end of the line.)
         """
         rows = self._rows
         # A hash of the two: what collides is read as well, and told apart by its bytes.
         mixed = rows.prompt * _ODD ^ np.nan_to_num(rows.timestamp).view(np.int64)
-        ordered = np.sort(mixed)
-        repeated_values = ordered[1:][ordered[1:] == ordered[:-1]]
-        places = np.searchsorted(repeated_values, mixed)
-        places[places == len(repeated_values)] = 0
-        suspects = np.flatnonzero(repeated_values[places] == mixed) if len(repeated_values) else places[:0]
+        like = np.arange(len(mixed))
+        if len(numbers) <= _FEW:
+            like = np.flatnonzero(_are_among(mixed, np.sort(mixed[numbers])))
+        ordered = np.sort(mixed[like])
+        suspects = like[_are_among(mixed[like], ordered[1:][ordered[1:] == ordered[:-1]])]
         seen: Counter[bytes] = Counter()
         repeated: dict[int, int] = {}
         for number, line in zip(suspects.tolist(), read_lines(self._descriptor, rows.offset, suspects), strict=True):
@@ -106,3 +111,12 @@ class RowReader:
                 repeated[number] = seen[digest]
             seen[digest] += 1
         return repeated
+
+
+def _are_among(values: Ints, ordered: Ints) -> Bools:
+    """Which values are among the ordered ones."""
+    if not len(ordered):
+        return np.zeros(len(values), np.bool_)
+    places = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    found: Bools = ordered[places] == values
+    return found

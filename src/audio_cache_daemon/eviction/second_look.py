@@ -133,8 +133,7 @@ class SecondLook:
             check_owner(directory, name)
 
     def _equals_keeper(self, folder: Folder, name: str, keeper: int) -> bool:
-        kept = next(self._reader.read(np.array([keeper])))
-        kept_folder, kept_name = self._resolver.split(kept.path)
+        kept_folder, kept_name = self._resolver.split(self._reader.read_path(keeper))
         if (kept_folder, kept_name) == (folder, name):
             return True
         with ExitStack() as stack:
