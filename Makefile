@@ -6,7 +6,7 @@ READY := .venv/.ready
 DEMO := demo
 PREFIX ?= /usr/local
 ENDURANCE := tests/daemon/test_soak.py tests/test_live_generator.py tests/test_state_machine.py \
-	$(addprefix tests/eviction/test_,faults.py races.py reconcile_model.py rounds.py)
+	$(addprefix tests/eviction/test_,faults.py races.py reconcile_model.py rounds.py retire_cost.py)
 
 .PHONY: help setup test lint types check-code unit demo bench soak idle format install-systemd prove-systemd clean
 

@@ -24,6 +24,9 @@ from endurance import directory_in_memory
 
 PERCENT_OF_A_CORE = 0.2
 MEGABYTES = 80
+REST = 10.0
+"""Seconds after the first look, until it has come to rest."""
+
 POLICY = {
     "schedule": {"cron": "15 3 * * *"},
     "protect": [{"name": "best", "keep_best": 1}],
@@ -51,8 +54,9 @@ def measure(directory: Path, location: CacheLocation, seconds: float) -> bool:
     command = [sys.executable, "-m", "audio_cache_daemon", "--config", str(config), "run"]
     service = ServiceProcess(command, {})
     try:
-        service.wait_for("looked: ")
-        time.sleep(10)
+        while not service.said("looked: "):
+            time.sleep(1)
+        time.sleep(REST)
         begin, before = time.monotonic(), seconds_of_work(service.pid)
         highest = memory(service.pid)
         while (passed := time.monotonic() - begin) < seconds:
