@@ -16,6 +16,9 @@ from audio_cache_daemon.units import format_time
 LOG = logging.getLogger("audio_cache_daemon")
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_NOISE = "called when the thread is inactive"
+"""What watchdog calls an error when an event and its end fall together."""
+
 _COLORS = {logging.WARNING: 33, logging.ERROR: 31, logging.CRITICAL: 31, logging.DEBUG: 2}
 
 
@@ -26,6 +29,7 @@ def set_up_log(settings: LogSettings, environ: Mapping[str, str], stream: TextIO
     as_text = settings.format == "text" or (settings.format == "auto" and screen.is_terminal)
     handler = logging.StreamHandler(out)
     handler.setFormatter(_TextFormatter(color=screen.color) if as_text else _JsonFormatter())
+    handler.addFilter(lambda record: _NOISE not in str(record.msg))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
