@@ -15,9 +15,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from statistics import mean
 
 import soak_generator
 from services import command, quick_command, write_config
@@ -89,7 +90,7 @@ class Life:
     def describe(self) -> str:
         parts = ["", ""] if not self.samples else []
         for samples in self.quarters() if self.samples else ():
-            resident = sum(sample.resident for sample in samples) / len(samples) / 2**20
+            resident = mean(sample.resident for sample in samples) / 2**20
             descriptors = [sample.descriptors for sample in samples]
             parts.append(f"{resident:.1f} MiB, {min(descriptors)} to {max(descriptors)} descriptors")
         return f"a life of {self.seconds:.0f} s: first quarter {parts[0]}; last quarter {parts[1]}"
@@ -208,10 +209,10 @@ class Soak:
         if what in {"generator killed", "both killed"}:
             self._kill_generator()
         if what in {"service killed", "both killed"}:
-            self._wait_for_growth(self.audit_log, 1.5 * self.tempo.run, 0.2)
+            self._wait_for_run()
             service.kill()
         if what == "service ended":
-            self._wait_for_growth(self.audit_log, 1.5 * self.tempo.run, 0.2)
+            self._wait_for_run()
             service.terminate()
             # The signal itself ends one that has hardly begun.
             assert service.wait(PATIENCE) in {0, -signal.SIGTERM}
@@ -219,14 +220,24 @@ class Soak:
     def _kill_generator(self) -> None:
         generator = self.place.process()
         if generator is not None:
-            self._wait_for_growth(self.place.location.path / META_NAME, 1.0, 0.004)
+            meta = self.place.location.path / META_NAME
+            before = _size(meta)
+            self._wait_until(lambda: _size(meta) != before, 1.0, 0.004)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(generator, signal.SIGKILL)
 
-    def _wait_for_growth(self, path: Path, patience: float, after: float) -> None:
-        """Return up to `after` seconds after a file has changed in size: its writer is at work then."""
-        until, before = time.monotonic() + patience, _size(path)
-        while time.monotonic() < until and _size(path) == before:
+    def _wait_for_run(self) -> None:
+        """Return in the midst of a run: somewhere in it, or when it exchanges the index."""
+        before, rewrite = _size(self.audit_log), rewrite_directory(self.place.location)
+        if self._random.random() < 0.5:
+            self._wait_until(lambda: _size(self.audit_log) != before, 1.5 * self.tempo.run, 0.2)
+        else:
+            self._wait_until(rewrite.exists, 2.5 * self.tempo.run, 0.02)
+
+    def _wait_until(self, condition: Callable[[], bool], patience: float, after: float) -> None:
+        """Return up to `after` seconds after a condition holds; at the latest when the patience is over."""
+        until = time.monotonic() + patience
+        while time.monotonic() < until and not condition():
             time.sleep(MOMENT)
         time.sleep(self._random.uniform(0, after))
 
