@@ -139,8 +139,8 @@ class Soak:
                 is_calm = 0.25 <= (now - begin) / self.tempo.length < 0.75
                 self._look_after_both()
                 if now >= disturb:
-                    disturb = now + self._random.uniform(0.3, 1.7) * self.tempo.disturbance
                     self._disturb(spares_service=is_calm)
+                    disturb = time.monotonic() + self._random.uniform(0.3, 1.7) * self.tempo.disturbance
                 if now >= check + self.tempo.check:
                     self._tell(begin, self.check())
                     check = time.monotonic()
@@ -149,7 +149,8 @@ class Soak:
         finally:
             if self.lives:
                 # With the commands that it may have begun.
-                os.killpg(self.lives[-1].process.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.lives[-1].process.pid, signal.SIGKILL)
                 self.lives[-1].process.wait()
             self._command("stop")
 
@@ -211,6 +212,7 @@ class Soak:
         if what in {"service killed", "both killed"}:
             self._wait_for_run()
             service.kill()
+            service.wait(PATIENCE)
         if what == "service ended":
             self._wait_for_run()
             service.terminate()
