@@ -23,6 +23,7 @@ BASE = {
     "units",
     "errors",
     "patterns",
+    "pins",
     "own_files",
     "paths",
     "readback",
@@ -43,11 +44,13 @@ MAY_IMPORT = {
     "enforcement": BASE | STAGES | {"config", "request", "planning", "upkeep", "compaction"},
     "maintenance": BASE | STAGES | {"config", "request", "planning", "upkeep", "enforcement"},
     "undo": BASE | STAGES | {"config", "planning", "request"},
+    "pinning": BASE | STAGES | {"planning", "request", "undo"},
     "repairing": BASE | STAGES | {"request", "undo"},
     "daemon": BASE | STAGES | {"config", "request", "upkeep", "maintenance", "undo", "daemon"},
     "cli": BASE
     | STAGES
-    | {"repairing", "compaction", "planning", "config", "demo", "request", "maintenance", "undo", "daemon", "cli"},
+    | {"repairing", "pinning", "compaction", "planning", "config", "demo", "request"}
+    | {"maintenance", "undo", "daemon", "cli"},
     "__main__": {"cli"},
 }
 CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}

@@ -139,6 +139,7 @@ class Rows:
     distinct values of `prompt_norm`, `file` the distinct audio files (several rows may name one), `content` the
     distinct contents among files of equal size (only when asked for). `readable` is false for a line that is
     no row: it is counted as no item and never selected. Until `held_until` nothing takes a row that was restored.
+    Nor until `pinned_until` (inf: for good) one that a person pinned.
     `matches` holds a Truths column for each pattern; `sounds` are there only when asked for.
     """
 
@@ -156,6 +157,7 @@ class Rows:
     root: NDArray[np.int8]
     missing_since: Floats
     held_until: Floats
+    pinned_until: Floats
     used_elsewhere: Bools
     content: NDArray[np.int32]
     matches: Mapping[str, Truths] = field(default_factory=dict)

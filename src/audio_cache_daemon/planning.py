@@ -7,6 +7,7 @@ from collections.abc import Callable
 from audio_cache_daemon.cache.listing import Listing
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.model import Inventory, Memory, Plan, Refusal
+from audio_cache_daemon.pins import load_pins, pinned_until
 from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.retention.limits import refuse_what_trash_cannot_hold
 from audio_cache_daemon.retention.needs import columns_needed
@@ -15,9 +16,13 @@ from audio_cache_daemon.retention.sentinels import check_sentinels
 
 
 def observe(target: Target, memory: Memory | None, listing: Callable[[], Listing] | None = None) -> Inventory:
-    """The inventory that the target's policy needs; `listing` is that of its files, if begun ahead."""
-    needs = columns_needed(target.settings.policy)
-    return scan_cache(target.settings.location, needs, Surroundings(target.neighbours, memory, listing))
+    """The inventory that the target's policy needs; `listing` is that of its files, if begun ahead.
+
+    StateUnreadableError when it can't be told which items are pinned.
+    """
+    needs, location = columns_needed(target.settings.policy), target.settings.location
+    pins = pinned_until(load_pins(location))
+    return scan_cache(location, needs, Surroundings(target.neighbours, memory, listing, pins=pins))
 
 
 def decide(

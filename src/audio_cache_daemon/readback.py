@@ -120,3 +120,17 @@ def _are_among(values: Ints, ordered: Ints) -> Bools:
     places = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
     found: Bools = ordered[places] == values
     return found
+
+
+def find_rows(inventory: Inventory, name: str) -> list[int]:
+    """The numbers of the rows that have this row number, id, path, file name or prompt."""
+    if name.isdecimal():
+        number = int(name)
+        return [number] if number < len(inventory.rows) else []
+    with RowReader(inventory) as reader:
+        return [read.number for read in reader.read(np.arange(len(inventory.rows))) if _is_meant(read, name)]
+
+
+def _is_meant(read: ReadRow, name: str) -> bool:
+    names = (read.id, read.path, read.path.rpartition("/")[2], read.prompt, read.row and read.row.prompt_norm)
+    return name in names

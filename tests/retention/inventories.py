@@ -37,6 +37,7 @@ class RowSpec:
     Rows that give the same `file`, `prompt` or `content` share it; without a `file` a row has one of its own.
     A row in state UNDECIDABLE has neither a file nor a root. `matches` names the truth of each pattern; a pattern
     that isn't named doesn't match, and can't be decided without a prompt. `sound` is the audio vector, of length 1.
+    A row is pinned for so many seconds from now (None: it never was).
     """
 
     age: float | None = 86400.0
@@ -52,6 +53,7 @@ class RowSpec:
     readable: bool = True
     root: int = 0
     line: int = 100
+    pinned_for: float | None = None
     sound: tuple[float, ...] | None = (1.0, 0.0, 0.0, 0.0)
     matches: Mapping[str, Truth] = field(default_factory=dict)
 
@@ -143,6 +145,7 @@ def _rows(specs: Sequence[RowSpec], now: float, patterns: Sequence[str]) -> Rows
         root=np.array([-1 if spec.state is ItemState.UNDECIDABLE else spec.root for spec in specs], dtype=np.int8),
         missing_since=_times([spec.missing_for for spec in specs], now),
         held_until=np.full(count, np.nan),
+        pinned_until=_times([None if spec.pinned_for is None else -spec.pinned_for for spec in specs], now),
         used_elsewhere=np.array([spec.used_elsewhere for spec in specs], dtype=np.bool_),
         content=_numbered([spec.content for spec in specs]),
         matches={p: np.array([spec.truth(p) for spec in specs], dtype=np.uint8) for p in patterns},

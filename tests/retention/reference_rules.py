@@ -24,7 +24,8 @@ from audio_cache_daemon.retention.policy import (
 
 
 def apply_protections(world: World, plan: ReferencePlan) -> None:
-    """The first protection that holds for a row is the one that is named."""
+    """The first protection that holds for a row is the one that is named, after a pin."""
+    plan.protected |= {item.number: "pinned" for item in world.items if item.selectable and item.is_pinned}
     for protection in world.policy.protect:
         for item in world.items:
             if item.selectable and item.number not in plan.protected and _holds(protection.criterion, item, world):

@@ -32,6 +32,7 @@ class Item:
     device: int | None
     matches: dict[str, Truth]
     sound: tuple[float, ...] | None = None
+    is_pinned: bool = False
 
     @property
     def selectable(self) -> bool:
@@ -108,6 +109,7 @@ def _item(inventory: Inventory, number: int, now: float) -> Item:
         device=_device(inventory, int(rows.root[number])),
         matches={pattern: Truth(int(column[number])) for pattern, column in rows.matches.items()},
         sound=_sound(inventory, number),
+        is_pinned=bool(rows.pinned_until[number] > now),
     )
 
 

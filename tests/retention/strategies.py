@@ -6,6 +6,7 @@ rows name, a budget that is just exceeded.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
@@ -110,6 +111,7 @@ def _rows(draw: st.DrawFn, shared: list[_File], roots: int, *, tidy: bool) -> Ro
         used_elsewhere=file.used_elsewhere,
         root=file.root,
         line=draw(st.sampled_from([50, 100])),
+        pinned_for=draw(st.sampled_from([None, None, None, None, -1.0, 10.0, math.inf])),
         sound=draw(st.sampled_from([*SOUNDS, *unknown])),
         matches={pattern: draw(st.sampled_from(list(Truth))) for pattern in PATTERNS},
     )

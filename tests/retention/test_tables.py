@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from inventories import RowSpec, StraySpec, Surroundings, row, stray
 from plans import plan_for
 
 from audio_cache_daemon.model import ItemState, StrayKind, Truth
 from audio_cache_daemon.retention.policy import (
+    Budget,
     Compared,
     Dedupe,
     Everything,
@@ -15,6 +18,7 @@ from audio_cache_daemon.retention.policy import (
     KeepBest,
     KeepNewest,
     Limits,
+    Marks,
     MaxAge,
     Pattern,
     Policy,
@@ -203,6 +207,24 @@ def test_a_protection_holds_unless_it_is_false(
     """True and undecidable protect, against a rule that selects everything."""
     policy = unlimited([everything], [Protection("guard", criterion)])
     assert evicted(policy, [subject], []) == ([] if protected else [0], [])
+
+
+PINNED = {
+    "for good": (math.inf, True),
+    "for a while longer": (1.0, True),
+    "until now": (0.0, False),
+    "until a moment ago": (-1.0, False),
+    "never": (None, False),
+}
+
+
+@pytest.mark.parametrize(("seconds", "protected"), PINNED.values(), ids=PINNED)
+def test_a_pin_protects_whatever_the_policy_says(seconds: float | None, protected: bool) -> None:
+    """From rules and from the budget; a pin that is over holds nothing."""
+    subject = row(pinned_for=seconds)
+    assert evicted(unlimited([everything]), [subject], []) == ([] if protected else [0], [])
+    full = Policy("test", budget=Budget(items=Marks(0, 0)), limits=Limits(None, None))
+    assert evicted(full, [subject], []) == ([] if protected else [0], [])
 
 
 TAKES_PROTECTED = {

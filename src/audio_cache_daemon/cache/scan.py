@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +30,7 @@ from audio_cache_daemon.formats import identify, read_ids, sample_lines
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import (
     FileIdentity,
+    Floats,
     IndexInfo,
     Ints,
     Inventory,
@@ -56,12 +57,14 @@ class Surroundings:
 
     `neighbours` are the other configured caches, `memory` is what is remembered of this one; `listing` waits for
     the files' listing that was begun ahead, and can be called once; `tail` is what was found before by this process.
+    `pins` say for the ids of pinned rows until when, and which timestamp they have.
     """
 
     neighbours: Sequence[CacheLocation] = ()
     memory: Memory | None = None
     listing: Callable[[], Listing] | None = None
     tail: Tail | None = None
+    pins: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
 
 
 def scan_cache(location: CacheLocation, needs: ScanNeeds, around: Surroundings | None = None) -> Inventory:
@@ -100,8 +103,7 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         retired = RetiredItems(location, meta.fileno(), rows.offset, arrays)
         rows = _mark_retired(rows, retired.rows)
         _note_paths(problems, names, walk)
-        if around.memory is not None:
-            rows = _recall(meta.fileno(), rows, around.memory)
+        rows = _recall(meta.fileno(), rows, around)
         if needs.content:
             rows = replace(rows, content=ContentReader(meta.fileno(), resolver, folders).number_contents(rows))
         unresolved = frozenset(names.unresolved_names | neighbours.unresolved_names)
@@ -202,6 +204,7 @@ def _build_rows(reader: IndexReader, prompt: NDArray[np.int32], finder: FileFind
         root=found["root"].copy(),
         missing_since=np.full(len(keys), np.nan),
         held_until=np.full(len(keys), np.nan),
+        pinned_until=np.full(len(keys), np.nan),
         used_elsewhere=used_elsewhere & known,
         content=np.full(len(keys), -1, np.int32),
         matches={text: reader.matches.take(text, np.uint8) for text in reader.patterns},
@@ -215,18 +218,29 @@ def _note_paths(problems: ProblemLog, names: FileNames, walk: Walk) -> None:
         problems.add("unreadable_directory", place, f"is passed over: {reason}")
 
 
-def _recall(meta: int, rows: Rows, memory: Memory) -> Rows:
+def _recall(meta: int, rows: Rows, around: Surroundings) -> Rows:
     """The rows with what is remembered of them: since when their file is missing, until when they are held."""
-    since, until = rows.missing_since.copy(), rows.held_until.copy()
+    memory = around.memory
+    if around.pins:
+        rows = replace(rows, pinned_until=_until(meta, rows, around.pins))
+    if memory is None:
+        return rows
+    since = rows.missing_since.copy()
     missing = np.flatnonzero(rows.missing())
     since[missing] = [memory.missing_since.get(text, np.nan) for text in read_ids(meta, rows.offset, missing)]
-    times = [timestamp for _, timestamp in memory.restored.values()]
+    return replace(rows, missing_since=since, held_until=_until(meta, rows, memory.restored))
+
+
+def _until(meta: int, rows: Rows, held: Mapping[str, tuple[float, float | None]]) -> Floats:
+    """Until when each row is held; `held` says it for ids of rows, with the rows' timestamps. NaN for the others."""
+    until = np.full(len(rows), np.nan)
+    times = [timestamp for _, timestamp in held.values()]
     known = np.isin(rows.timestamp, [timestamp for timestamp in times if timestamp is not None])
     unknown = np.isnan(rows.timestamp) & (None in times)
-    restored = np.flatnonzero(known | unknown)
-    ids = read_ids(meta, rows.offset, restored)
-    until[restored] = [memory.restored.get(text, (np.nan, None))[0] for text in ids]
-    return replace(rows, missing_since=since, held_until=until)
+    in_question = np.flatnonzero(known | unknown)
+    ids = read_ids(meta, rows.offset, in_question)
+    until[in_question] = [held.get(text, (np.nan, None))[0] for text in ids]
+    return until
 
 
 def _why_orphans_undecidable(rows: Rows, strays: Strays, neighbours: NeighbourNames) -> str | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import click
 import numpy as np
+from msgspec import structs
 
 from audio_cache_daemon.cli.options import Choice, cache_options
 from audio_cache_daemon.cli.screens import output, print_json, wants_json
@@ -14,8 +16,9 @@ from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.restore import find_saved
 from audio_cache_daemon.formats import stray_id
 from audio_cache_daemon.model import Inventory, StrayKind
+from audio_cache_daemon.pins import load_pins
 from audio_cache_daemon.planning import observe
-from audio_cache_daemon.readback import ReadRow, RowReader
+from audio_cache_daemon.readback import find_rows
 from audio_cache_daemon.reporting.audit_record import AuditItem, log_files
 from audio_cache_daemon.reporting.explanations import (
     BudgetPlaceView,
@@ -69,30 +72,19 @@ def _tell(target: Target, name: str) -> list[Story]:
 
 def _explain(target: Target, text: str, now: float) -> list[ExplanationView]:
     inventory = observe(target, load_memory(target.settings.location))
-    policy = target.settings.policy
+    policy, pins = target.settings.policy, load_pins(target.settings.location)
     views = []
-    for row in _find_rows(inventory, text)[:_MOST]:
-        item = view_items(inventory, np.array([row]))[0]
-        views.append(_view(item, policy.name, explain_row(inventory, policy, now, row)))
+    for row in find_rows(inventory, text)[:_MOST]:
+        is_pinned = bool(inventory.rows.pinned_until[row] > now)
+        item = structs.replace(view_items(inventory, np.array([row]))[0], pinned=is_pinned)
+        view = _view(item, policy.name, explain_row(inventory, policy, now, row))
+        views.append(replace(view, pin=pins.get(item.id) if is_pinned else None))
     for stray, path in enumerate(inventory.strays.path):
         if text in (path, path.rpartition("/")[2], _stray_path(inventory, stray)):
             views.append(
                 _view(_stray_item(inventory, stray), policy.name, explain_stray(inventory, policy, now, stray))
             )
     return views
-
-
-def _find_rows(inventory: Inventory, text: str) -> list[int]:
-    if text.isdecimal():
-        number = int(text)
-        return [number] if number < len(inventory.rows) else []
-    with RowReader(inventory) as reader:
-        return [read.number for read in reader.read(np.arange(len(inventory.rows))) if _is_meant(read, text)]
-
-
-def _is_meant(read: ReadRow, text: str) -> bool:
-    names = (read.id, read.path, read.path.rpartition("/")[2], read.prompt, read.row and read.row.prompt_norm)
-    return text in names
 
 
 def _view(item: ItemView, policy: str, explanation: Explanation) -> ExplanationView:

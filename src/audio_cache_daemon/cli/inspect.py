@@ -12,6 +12,7 @@ from audio_cache_daemon.cli.options import Choice, cache_options
 from audio_cache_daemon.cli.screens import output, print_json, wants_json
 from audio_cache_daemon.cli.target import choose_targets
 from audio_cache_daemon.model import Inventory, ScanNeeds
+from audio_cache_daemon.pins import load_pins, pinned_until
 from audio_cache_daemon.reporting.items import (
     SortKey,
     group_by_prompt,
@@ -85,4 +86,6 @@ def grouped(choice: Choice, limit: int) -> None:
 
 def _scan(choice: Choice) -> Iterator[tuple[Target, Inventory]]:
     for target in choose_targets(choice):
-        yield target, scan_cache(target.settings.location, ScanNeeds(), Surroundings(target.neighbours))
+        location = target.settings.location
+        pins = {id_: pin for id_, pin in load_pins(location).items() if pin.holds(time.time())}
+        yield target, scan_cache(location, ScanNeeds(), Surroundings(target.neighbours, pins=pinned_until(pins)))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audio_cache_daemon.model import PlanRule, Truth
+from audio_cache_daemon.pins import Pin
 from audio_cache_daemon.reporting.audit_record import AuditReason
 from audio_cache_daemon.reporting.evictions import make_reason
 from audio_cache_daemon.reporting.items import ItemView
@@ -50,6 +51,7 @@ class ExplanationView:
     undecided_file: bool = False
     next_owner: RuleVerdictView | None = None
     places: tuple[BudgetPlaceView, ...] = ()
+    pin: Pin | None = None
 
 
 def view_verdict(
@@ -68,6 +70,7 @@ def explanation_as_json(view: ExplanationView) -> dict[str, object]:
         "rule": view.owner.rule.name if view.owner is not None else None,
         "reason": view.owner.reason if view.owner is not None else None,
         "protections": [{"name": name, "verdict": truth.name.lower()} for name, truth in view.protections],
+        "pin": {"reason": view.pin.reason, "by": view.pin.by} if view.pin is not None else None,
         "rules": [
             {
                 "rule": verdict.rule.name,
@@ -106,6 +109,9 @@ def print_explanation(screen: Screen, view: ExplanationView) -> None:
         screen.line(f"policy {view.policy} leaves it{_until(view.next_owner)}", Symbol.SUCCESS)
     if view.undecided_file:
         screen.line("it can't be decided whether its file is there, so nothing selects it", Symbol.WARNING)
+    if view.pin is not None:
+        until = "" if view.pin.until is None else f" until {format_time(view.pin.until)}"
+        screen.line(f"  pinned by {view.pin.by} at {format_time(view.pin.since)}{until}: {view.pin.reason}")
     for name, truth in view.protections:
         sure = "" if truth == Truth.TRUE else ", because a value that it asks for is missing"
         screen.line(f"  protected by {name}{sure}")

@@ -28,6 +28,7 @@ class ItemView(msgspec.Struct, frozen=True):
     quality: float | None
     bytes: int | None
     state: str
+    pinned: bool = False
 
 
 def view_items(inventory: Inventory, numbers: Ints) -> list[ItemView]:
@@ -50,6 +51,7 @@ def _view(inventory: Inventory, read: ReadRow) -> ItemView:
         quality=_known(float(rows.quality[number])),
         bytes=int(rows.size[number]) if rows.state[number] == ItemState.OK else None,
         state=ItemState(rows.state[number]).name.lower(),
+        pinned=not np.isnan(rows.pinned_until[number]),
     )
 
 
@@ -113,7 +115,7 @@ def print_items(screen: Screen, items: Sequence[ItemView]) -> None:
                 "-" if item.quality is None else f"{item.quality:.3f}",
                 "-" if item.duration_seconds is None else f"{item.duration_seconds:.1f}s",
                 "-" if item.bytes is None else format_size(item.bytes),
-                item.state,
+                f"{item.state}, pinned" if item.pinned else item.state,
                 item.prompt or "",
                 item.path.rpartition("/")[2],
             )

@@ -53,13 +53,14 @@ def _turning_points(
     inventory: Inventory, policy: Policy, now: float, kind: Literal["row", "stray"], subject: int
 ) -> Iterator[float]:
     """The moments from now on at which an age passes a limit, or what holds the subject ends."""
-    made, missed, held = inventory.strays.changed, inventory.strays.changed, None
+    rows, ends = inventory.rows, []
+    made, missed = inventory.strays.changed, inventory.strays.changed
     if kind == "row":
-        made, missed, held = inventory.rows.timestamp, inventory.rows.missing_since, inventory.rows.held_until
+        made, missed = rows.timestamp, rows.missing_since
+        ends = [rows.held_until[subject], rows.pinned_until[subject]]
     ages = [rule.criterion.seconds for rule in policy.rules if isinstance(rule.criterion, MaxAge)]
     ages += [one.criterion.seconds for one in policy.protect if isinstance(one.criterion, YoungerThan)]
     ages += [rule.min_age for rule in policy.rules if rule.min_age is not None]
     since = [rule.min_age for rule in policy.rules if isinstance(rule.criterion, InState) and rule.min_age is not None]
     moments = [made[subject], *(made[subject] + age for age in ages), *(missed[subject] + age for age in since)]
-    moments += [held[subject]] if held is not None else []
-    yield from (float(moment) for moment in moments if not np.isnan(moment) and moment >= now)
+    yield from (float(moment) for moment in [*moments, *ends] if np.isfinite(moment) and moment >= now)

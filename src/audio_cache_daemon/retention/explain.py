@@ -14,6 +14,7 @@ from audio_cache_daemon.retention.judgement import Judgement
 from audio_cache_daemon.retention.plan import describe_rules, plan_evictions
 from audio_cache_daemon.retention.policy import Policy
 from audio_cache_daemon.retention.protection import (
+    PINNED,
     RESTORED,
     judge_protection,
     judge_stray_protection,
@@ -61,7 +62,8 @@ def explain_row(inventory: Inventory, policy: Policy, now: float, row: int) -> E
     protected = plan.protected >= 0
     protected_strays = protect_strays(inventory.strays, policy.protect, now) >= 0
     verdicts = list(judge_rules(inventory, policy.rules, (protected, protected_strays), now))
-    held = [(RESTORED, Truth.TRUE)] if inventory.rows.held_until[row] > now else []
+    until = {PINNED: inventory.rows.pinned_until[row], RESTORED: inventory.rows.held_until[row]}
+    held = [(name, Truth.TRUE) for name, moment in until.items() if moment > now]
     judged = [
         (protection.name, Truth(judge_protection(inventory.rows, protection.criterion, now)[row]))
         for protection in policy.protect

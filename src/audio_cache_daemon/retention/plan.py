@@ -24,7 +24,7 @@ from audio_cache_daemon.retention.policy import (
     Policy,
     Rule,
 )
-from audio_cache_daemon.retention.protection import RESTORED, protect_rows, protect_strays
+from audio_cache_daemon.retention.protection import PINNED, RESTORED, protect_rows, protect_strays
 from audio_cache_daemon.retention.rules import judge_rules
 
 _NONE: Ints = np.empty(0, np.int64)
@@ -56,7 +56,7 @@ def plan_evictions(inventory: Inventory, policy: Policy, now: float, *, enforce_
         inventory=inventory,
         now=now,
         rules=describe_rules(policy),
-        protections=(*(protection.name for protection in policy.protect), RESTORED),
+        protections=(*(protection.name for protection in policy.protect), RESTORED, PINNED),
         rows=rows.evictions(lambda subject: freed_file_bytes(inventory.rows, subject, everything)),
         strays=strays.evictions(lambda subject: inventory.strays.size[subject]),
         protected=protected,

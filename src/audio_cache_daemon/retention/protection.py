@@ -25,13 +25,17 @@ from audio_cache_daemon.retention.policy import (
 RESTORED = "restored"
 """The name of the protection that holds what was brought back from the trash."""
 
+PINNED = "pinned"
+"""The name of the protection that holds what a person pinned."""
+
 
 def protect_rows(rows: Rows, protections: tuple[Protection, ...], now: float) -> tuple[NDArray[np.int16], Bools]:
     """For each row the number of the first protection that holds it, or -1; and whether any was undecidable.
 
-    What was restored is held for a while, after all protections: its number is theirs plus one.
+    Those of the policy are followed by two more: what was restored is held for a while, and what a person pinned is
+    held before all.
     """
-    protected = np.full(len(rows), -1, np.int16)
+    protected = np.where((rows.pinned_until > now) & rows.items(), len(protections) + 1, -1).astype(np.int16)
     undecided = np.zeros(len(rows), np.bool_)
     for number, protection in enumerate(protections):
         truth = judge_protection(rows, protection.criterion, now)
