@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import yaml
 from dockerfile import DOCKERFILE, IMAGE
 from manifests import (
     KUBERNETES,
+    ROOT,
     TREES,
     Document,
     containers_of,
@@ -20,6 +22,9 @@ from manifests import (
     rendered,
 )
 
+from audio_cache_daemon import __version__
+
+README = ROOT / "README.md"
 DEFINED_ELSEWHERE = {"PodMonitor", "PrometheusRule"}
 """Kinds of the Prometheus operator, which the schemas of Kubernetes don't know."""
 
@@ -107,6 +112,30 @@ def test_the_sidecar_knows_when_the_generator_was_started() -> None:
     assert [container["name"] for container in pod["initContainers"]] == ["touch-started"]
     assert {container["name"] for container in pod["containers"]} == {"daemon", "generator"}
     assert not [document for document in rendered("overlays/sidecar") if document["kind"] == "NetworkPolicy"]
+
+
+def test_the_kustomization_of_the_readme_works(tmp_path: Path) -> None:
+    """With a clone beside it. The claim, the image and the configuration are the operator's, all else is the base."""
+    (text,) = [
+        block for block in re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL) if "Kustomization" in block
+    ]
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "kustomization.yaml").write_text(text)
+    (tmp_path / "own" / "config.yaml").write_text("version: 1\n")
+    (tmp_path / "audio-cache-daemon").symlink_to(ROOT)
+    documents = {document["kind"]: document for document in rendered(tmp_path / "own")}
+    assert documents["ConfigMap"]["data"] == {"config.yaml": "version: 1\n"}
+    assert documents["ConfigMap"]["metadata"]["name"] == "audio-cache-daemon"
+    pod = pod_of(documents["Deployment"])
+    assert pod is not None
+    claims = {
+        volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+        for volume in pod["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+    assert claims == {"data": "sounds", "state": "audio-cache-daemon"}
+    images = [container["image"] for container in containers_of(pod)]
+    assert images == [f"registry.example.org/audio-cache-daemon:{__version__}"]
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
