@@ -55,7 +55,7 @@ deploy-tools: $(DEPLOY_READY)
 
 $(DEPLOY_READY): tests/deploy/constraints.txt
 	$(PYTHON) -m venv .venv-deploy
-	$(DEPLOY_BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $< $(DEPLOY_TOOLS)
+	$(DEPLOY_BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint $< $(DEPLOY_TOOLS)
 	touch $@
 
 check-deploy: $(READY) $(DEPLOY_READY)

@@ -107,6 +107,13 @@ def test_two_pods_of_a_deployment_never_meet() -> None:
         assert deployment["spec"]["strategy"] == {"type": "Recreate"}
 
 
+def test_passes_of_a_cronjob_never_overlap_and_are_not_repeated_at_once() -> None:
+    (job,) = [document["spec"] for document in rendered("overlays/cronjob") if document["kind"] == "CronJob"]
+    assert job["concurrencyPolicy"] == "Forbid"
+    assert job["jobTemplate"]["spec"]["backoffLimit"] == 0
+    assert job["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+
+
 def test_the_sidecar_knows_when_the_generator_was_started() -> None:
     (pod,) = pods("overlays/sidecar")
     assert [container["name"] for container in pod["initContainers"]] == ["touch-started"]
