@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -19,14 +20,14 @@ _QUICK = "250ms"
 
 
 class PrometheusServer:
-    """Scrapes one service, until it is closed. `directory` is for its data, and must exist."""
+    """Scrapes what `scrape` says of its one job, until it is closed. `directory` is for its data, and must exist."""
 
-    def __init__(self, program: str, directory: Path, target: str) -> None:
+    def __init__(self, program: str, directory: Path, scrape: Mapping[str, object]) -> None:
         for path in RULE_FILES:
             shutil.copy(path, directory)
         config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
         config["global"] = {"scrape_interval": _QUICK, "scrape_timeout": _QUICK, "evaluation_interval": _QUICK}
-        config["scrape_configs"][0]["static_configs"] = [{"targets": [target]}]
+        config["scrape_configs"][0].update(scrape)
         (directory / "prometheus.yml").write_text(json.dumps(config))
         options = [
             f"--config.file={directory / 'prometheus.yml'}",

@@ -70,7 +70,8 @@ def prometheus(tmp_path: Path, service: ServiceProcess) -> Iterator[PrometheusSe
     program = needs("prometheus", "prometheus")
     (tmp_path / "prometheus").mkdir()
     address = service.wait_for("listening on http://")["message"].split("http://")[1].rstrip("/")
-    with closing(PrometheusServer(program, tmp_path / "prometheus", address)) as server:
+    scrape = {"static_configs": [{"targets": [address]}]}
+    with closing(PrometheusServer(program, tmp_path / "prometheus", scrape)) as server:
         yield server
 
 

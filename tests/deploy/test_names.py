@@ -16,6 +16,7 @@ from audio_cache_daemon.cli.app import app
 from audio_cache_daemon.config.lint import lint
 from audio_cache_daemon.config.load import CONFIG_VARIABLE, SYSTEM_CONFIG, load_settings
 from audio_cache_daemon.config.settings import HttpSettings, Settings
+from audio_cache_daemon.daemon.site import Site
 
 COMPOSE = yaml.safe_load((IMAGE / "compose.yaml").read_text())
 DAEMON = COMPOSE["services"]["daemon"]
@@ -85,6 +86,17 @@ def test_all_speak_of_one_port() -> None:
     probes = [SERVICES["base/deployment.yaml"][f"{kind}Probe"]["httpGet"]["port"] for kind in ("liveness", "readiness")]
     endpoints = written()["overlays/monitoring/podmonitor.yaml"]["spec"]["podMetricsEndpoints"]
     assert {*probes, *(endpoint["port"] for endpoint in endpoints)} == set(ports)
+
+
+def test_probes_and_scrapes_ask_for_pages_that_there_are() -> None:
+    daemon = SERVICES["base/deployment.yaml"]
+    probed = [daemon[f"{kind}Probe"]["httpGet"]["path"] for kind in ("liveness", "readiness")]
+    endpoints = written()["overlays/monitoring/podmonitor.yaml"]["spec"]["podMetricsEndpoints"]
+    healthy = re.findall(r"'GET', '(.+?)'", read_stages()[-1].argv("HEALTHCHECK")[-1])
+    site = Site(tuple)
+    for page in (*probed, *healthy, *(endpoint["path"] for endpoint in endpoints)):
+        assert site.respond(page) is not None, page
+    assert (probed, healthy) == (["/healthz", "/readyz"], ["/healthz"])
 
 
 @pytest.mark.parametrize("path", configurations(), ids=lambda path: str(path.relative_to(ROOT)))
