@@ -165,6 +165,55 @@ def test_the_service_is_healthy_at_once_and_ready_when_it_has_looked(tmp_path: P
     assert get(f"{address}/nothing")[0] == 404
 
 
+def test_the_page_tells_what_the_service_did(tmp_path: Path, serve: Serve) -> None:
+    """And what a run of before a restart did."""
+    config = write_config(tmp_path / "config.yaml", make_dozen(tmp_path).location, UNDER_PRESSURE)
+    service = serve(config)
+    address = address_of(service)
+    wait_for_metric(address, 'items{state="ok"}', 8)
+    page = get(f"{address}/")[1]
+    for words in ("<h1>test: It is within its limits. It holds 8 items", "evicts above 11", "above a mark", "success"):
+        assert words in page
+    assert "evicted 4 items and files" in page
+    assert "In the trash: " in page
+    assert service.end() == 0
+    again = address_of(serve(config))
+    wait_until_ready(again)
+    assert "evicted 4 items and files" in get(f"{again}/")[1]
+
+
+def test_the_page_may_load_nothing_from_elsewhere(tmp_path: Path, serve: Serve) -> None:
+    address = address_of(serve(write_config(tmp_path / "config.yaml", make_dozen(tmp_path).location, DROP)))
+    with urllib.request.urlopen(f"{address}/", timeout=5) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert answer.headers["Cache-Control"] == "no-store"
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:;")
+    assert "script" not in policy
+
+
+def test_a_scrape_and_the_page_touch_no_disk(tmp_path: Path, serve: Serve) -> None:
+    """All that is opened meanwhile by the thread that answers is of the kernel's own, about the process."""
+    trace = tmp_path / "trace"
+    service = serve(write_config(tmp_path / "config.yaml", make_dozen(tmp_path).location, UNDER_PRESSURE), scan=300.0)
+    address = address_of(service)
+    wait_for_metric(address, 'items{state="ok"}', 8)
+    tracing = ["strace", "-f", "-e", "trace=%file", "-o", str(trace), "-p", str(service.pid)]
+    with subprocess.Popen([needs("strace", "strace"), *tracing[1:]], stderr=subprocess.PIPE) as tracer:
+        assert tracer.stderr is not None
+        tracer.stderr.readline()  # it is attached
+        for path in ("/metrics", "/", "/api/v1/status", "/healthz", "/readyz"):
+            assert get(f"{address}{path}")[0] == 200
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait(PATIENCE)
+    lines = trace.read_text().splitlines()
+    main = {line.split()[0] for line in lines if "pause.json" in line}
+    answering = [line for line in lines if line.split()[0] not in main]
+    paths = {path for line in answering for path in re.findall(r'"([^"]*)"', line)}
+    assert any(path.startswith("/proc/self/") for path in paths)
+    assert not {path for path in paths if str(tmp_path) in path}
+
+
 def test_a_loop_that_hangs_is_unhealthy(tmp_path: Path, serve: Serve) -> None:
     """Here all that may be silent for no time at all."""
     service = serve(write_config(tmp_path / "config.yaml", make_dozen(tmp_path).location, DROP), stale=0.0)

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
+from audio_cache_daemon.daemon.chronicle import Chronicle
 from audio_cache_daemon.daemon.first_run import describe_first_run, evicted_percent, policy_hash, whole_hash
 from audio_cache_daemon.daemon.household import Household
 from audio_cache_daemon.daemon.log import LOG, fields
@@ -57,6 +58,7 @@ class Keeper:
         self.has_looked = False
         self.target = target
         self.tally = Tally(target.settings.location, counted_rules(target.settings.policy))
+        self.chronicle = Chronicle(target.settings.location)
         self.standing = self._recall()
         self.take_over(target, confirm_above)
 
@@ -102,6 +104,7 @@ class Keeper:
     def _take_in(self, look: Look) -> None:
         self.last_look = look
         self.tally.count_look(look)
+        self.chronicle.note_look(look)
         self.has_looked = True
 
     def _note_missing(self, missing: int) -> None:
@@ -229,6 +232,7 @@ class Keeper:
         """Count how a run ended, remember it, and say so in a line: who reads it finds it remembered."""
         self.tally.count_run(report, request.trigger)
         words = describe_run(report)
+        self.chronicle.note_run(report, request.trigger, words)
         level = LOG.error if report.result == RunResult.FAILED else LOG.info
         level = LOG.warning if report.result in _SAID_LOUDLY else level
         said = fields(cache=self.name, run=report.run, trigger=request.trigger, **run_numbers(report))

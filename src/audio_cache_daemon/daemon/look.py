@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -12,18 +12,17 @@ import numpy as np
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.cache.tail import Tail
 from audio_cache_daemon.cache.vectors import index_fault
+from audio_cache_daemon.daemon.forecast import Forecast, foresee, foreseen
 from audio_cache_daemon.errors import MaintenanceError
-from audio_cache_daemon.eviction.trash import list_trash
+from audio_cache_daemon.eviction.trash import TrashedRun, list_trash
 from audio_cache_daemon.location import CacheLocation, Root
 from audio_cache_daemon.manifest import read_note
-from audio_cache_daemon.model import Inventory, RuleCount
-from audio_cache_daemon.reporting.run_summary import by_rule
+from audio_cache_daemon.model import Inventory
 from audio_cache_daemon.reporting.statistics import Statistics, take_statistics
 from audio_cache_daemon.request import Target
 from audio_cache_daemon.retention.budget import mark_bytes, total_bytes
 from audio_cache_daemon.retention.needs import columns_needed
-from audio_cache_daemon.retention.plan import plan_evictions
-from audio_cache_daemon.retention.policy import Budget, Dedupe, DiskMarks, Rule
+from audio_cache_daemon.retention.policy import Budget, DiskMarks
 from audio_cache_daemon.retention.sentinels import check_sentinels
 from audio_cache_daemon.retired import RETIRED
 from audio_cache_daemon.state import load_audit_head, load_memory
@@ -59,73 +58,76 @@ class Look:
     """What a look found at a moment, and how many seconds it took. `problems` are in words.
 
     `is_whole` is false when audio roots, index or clock aren't what they should be, so that figures mislead;
-    `is_consistent` when rows and vectors can't be matched. `evictable` is what a run would take now, by rule, but for
-    rules that compare contents or sounds. `disk` is the file system with audio that is the shortest of space;
-    `pending_since` tells since when the oldest pending file waits. `restored` are ids of items that were brought back
-    lately, `audit_sequence` is the number of the last audit record that was published.
+    `is_consistent` when rows and vectors can't be matched. `size` is in bytes, as the budget counts them. `disk` is the
+    file system with audio that is the shortest of space; `pending_since` tells since when the oldest pending file
+    waits. `restored` are ids of items that were brought back lately, `audit_sequence` is the number of the last audit
+    record that was published.
     """
 
     time: float
     seconds: float
     statistics: Statistics
     marks: tuple[MarkReading, ...]
-    trash_items: int
-    trash_bytes: int
+    size: int
+    trash: tuple[TrashedRun, ...]
     problems: tuple[str, ...]
     is_whole: bool
     is_consistent: bool
-    evictable: Mapping[str, RuleCount]
     disk: Root | None
     pending_since: float | None
     restored: frozenset[str]
     audit_sequence: int | None
+    forecast: Forecast
+
+    @property
+    def trash_items(self) -> int:
+        return sum(run.items for run in self.trash)
+
+    @property
+    def trash_bytes(self) -> int:
+        return sum(run.bytes for run in self.trash)
 
     def crossed(self) -> dict[str, MarkReading]:
         """The marks that are crossed, by name."""
         return {mark.name: mark for mark in self.marks if mark.is_crossed}
 
 
-def look_at(target: Target, now: float, tail: Tail | None = None) -> Look:
-    """Look at a cache; MaintenanceError or OSError when it can't be seen. `tail`: what earlier looks found."""
+def look_at(target: Target, now: float, tail: Tail | None = None, forecast: Forecast | None = None) -> Look:
+    """Look at a cache; MaintenanceError or OSError when it can't be seen.
+
+    `tail` is what earlier looks found, `forecast` one that is still good enough.
+    """
     started = time.perf_counter()
     location, policy = target.settings.location, target.settings.policy
     memory = load_memory(location)
-    foreseen = replace(policy, rules=tuple(rule for rule in policy.rules if not _reads_much(rule)))
-    needs = columns_needed(foreseen)
+    needs = columns_needed(foreseen(policy))
     inventory = scan_cache(location, needs, Surroundings(target.neighbours, memory, tail=tail))
-    plan = plan_evictions(inventory, foreseen, now)
     disk, disk_mark = _find_shortest_disk(inventory, policy.budget.disk)
     findings = [refusal.message for refusal in check_sentinels(inventory, memory, now)]
     fault = index_fault(inventory)
-    trash = list_trash(location)
+    rows, strays = (np.ones(len(part), np.bool_) for part in (inventory.rows, inventory.strays))
+    size = total_bytes(inventory, rows, strays)
     return Look(
         time=now,
         seconds=time.perf_counter() - started,
         statistics=take_statistics(inventory, now),
-        marks=(*_read_marks(inventory, policy.budget), *([disk_mark] if disk_mark is not None else [])),
-        trash_items=sum(run.items for run in trash),
-        trash_bytes=sum(run.bytes for run in trash),
+        marks=(*_read_marks(inventory, size, policy.budget), *([disk_mark] if disk_mark is not None else [])),
+        size=size,
+        trash=tuple(list_trash(location)),
         problems=(*findings, *([fault] if fault is not None else [])),
         is_whole=not findings,
         is_consistent=fault is None,
-        evictable={name: RuleCount(items, size) for name, items, size in by_rule(plan)},
         disk=disk,
         pending_since=_pending_since(inventory),
         restored=frozenset(memory.restored if memory is not None else ()),
         audit_sequence=_audit_sequence(location),
+        forecast=forecast or foresee(inventory, policy, now),
     )
 
 
-def _reads_much(rule: Rule) -> bool:
-    """Whether a rule compares contents or sounds, which is for a run."""
-    return isinstance(rule.criterion, Dedupe) and (rule.criterion.by == "content" or rule.criterion.is_by_ear)
-
-
-def _read_marks(inventory: Inventory, budget: Budget) -> Iterator[MarkReading]:
+def _read_marks(inventory: Inventory, size: int, budget: Budget) -> Iterator[MarkReading]:
     if budget.size is not None:
-        rows, strays = (np.ones(len(part), np.bool_) for part in (inventory.rows, inventory.strays))
-        total = total_bytes(inventory, rows, strays)
-        yield MarkReading("size", total, budget.size.high, budget.size.low)
+        yield MarkReading("size", size, budget.size.high, budget.size.low)
     if budget.items is not None:
         items = int(inventory.rows.items().sum())
         yield MarkReading("items", items, budget.items.high, budget.items.low)

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from audio_cache_daemon.daemon.history import History
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, write_durably
 from audio_cache_daemon.location import CacheLocation
@@ -18,6 +19,7 @@ from audio_cache_daemon.own_files import decode_own, encode_own
 PAUSE_NAME = "pause.json"
 ACCEPTED_NAME = "accepted.json"
 _STANDING_NAME = "daemon.json"
+_HISTORY_NAME = "history.json"
 
 _MOST_ACCEPTED = 20
 """Policies that are remembered as accepted: more than anybody goes back and forth between."""
@@ -115,6 +117,15 @@ def accept_policy(location: CacheLocation, policy: str) -> None:
 
 def save_standing(location: CacheLocation, standing: Standing) -> None:
     _save(location, _STANDING_NAME, standing)
+
+
+def load_history(location: CacheLocation) -> History:
+    """How the cache fared; MaintenanceError when the file can't be read."""
+    return _load(location.state_directory / _HISTORY_NAME, History) or History()
+
+
+def save_history(location: CacheLocation, history: History) -> None:
+    _save(location, _HISTORY_NAME, history)
 
 
 def _load(path: Path, kind: type[Note]) -> Note | None:

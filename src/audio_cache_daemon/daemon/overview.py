@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from audio_cache_daemon.daemon.first_run import policy_hash
 from audio_cache_daemon.daemon.look import Look, look_at
-from audio_cache_daemon.daemon.notes import Pause, Standing, load_accepted, load_pause, load_standing
+from audio_cache_daemon.daemon.notes import Awaiting, Pause, Standing, load_accepted, load_pause, load_standing
 from audio_cache_daemon.daemon.presence import is_kept
 from audio_cache_daemon.daemon.timetable import next_time
 from audio_cache_daemon.daemon.words import AGAIN_AND_AGAIN
@@ -23,7 +23,9 @@ from audio_cache_daemon.units import format_time
 class Overview:
     """What is known of one cache. `look` is None when it was not seen; `problems` say in words what is wrong.
 
-    `is_kept` tells whether a service looks after it, `next_run` when it is due, `was_looked_at` whether that was tried.
+    Of these `sight_problems` are what the look itself met. `is_kept` tells whether a service looks after it,
+    `next_run` when it is due, `accepted` which policies may evict much, `was_looked_at` whether a look was tried,
+    `is_deaf` whether changes go unheard of until the next look at everything.
     """
 
     target: Target
@@ -33,7 +35,18 @@ class Overview:
     is_kept: bool
     next_run: float | None
     problems: tuple[str, ...]
+    sight_problems: tuple[str, ...] = ()
+    accepted: frozenset[str] = frozenset()
     was_looked_at: bool = True
+    is_deaf: bool = False
+
+    @property
+    def awaiting(self) -> Awaiting | None:
+        """The policy that waits to be accepted, if it is still the one that is configured."""
+        awaiting = self.standing.awaiting if self.standing is not None else None
+        if awaiting is None or awaiting.hash != policy_hash(self.target) or awaiting.hash in self.accepted:
+            return None
+        return awaiting
 
     @property
     def name(self) -> str:
@@ -112,7 +125,7 @@ def overview_as_json(overview: Overview, now: float) -> dict[str, object]:
         "missing": figures.missing if figures else None,
         "retired": figures.retired if figures else None,
         "pending": {"items": figures.pending, "bytes": figures.pending_bytes} if figures else None,
-        "evictable": dict(look.evictable) if look else None,
+        "evictable": dict(look.forecast.evictable) if look else None,
         "trash": {"items": look.trash_items, "bytes": look.trash_bytes} if look else None,
         "last_run": {"run": last.run, "trigger": last.trigger, "time": _moment(last.time), "result": last.result,
                      "words": last.words} if last else None,

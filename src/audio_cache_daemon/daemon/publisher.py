@@ -68,14 +68,14 @@ class Publisher:
         """Show what is known now."""
         now = time.time()
         samples = {**build_samples(), **self._loads, ("audio_cache_clock_jumps_total", ()): float(self._clock.jumps)}
-        overviews = []
+        known = []
         for attendance in attended:
             overview, keeper = self._oversee(attendance), attendance.keeper
-            overviews.append(overview)
+            known.append((overview, keeper.chronicle.history))
             samples |= keeper.tally.samples
             samples |= measure_watch(keeper.name, attendance.watch_figures, keeper.view.drift_total)
             samples |= measure(overview, now)
-        self._site.update(overviews, samples, now)
+        self._site.update(tuple(known), samples, now)
 
     def _oversee(self, attendance: Attendance) -> Overview:
         """What the service knows, without a look at the disk."""
@@ -90,7 +90,10 @@ class Publisher:
             is_kept=True,
             next_run=after_pause(schedule, due, pause),
             problems=(*keeper.problems, *standing_problems(target, keeper.standing, attendance.accepted)),
+            sight_problems=keeper.problems,
+            accepted=attendance.accepted,
             was_looked_at=keeper.has_looked,
+            is_deaf=not attendance.watch_figures.is_up,
         )
 
     def close(self) -> None:

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from audio_cache_daemon.daemon.history import History
 from audio_cache_daemon.daemon.http_server import Answer
 from audio_cache_daemon.daemon.overview import Overview, overview_as_json
+from audio_cache_daemon.daemon.page import make_page
 from audio_cache_daemon.reporting.encoding import encode_json
 from audio_cache_daemon.reporting.metrics import Samples, render_metrics
+from audio_cache_daemon.reporting.page import render_page
 
-_INDEX = b"""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>audio-cache-daemon</title>
-<h1>audio-cache-daemon</h1>
-<ul>
-<li><a href="/api/v1/status">status</a>
-<li><a href="/metrics">metrics</a>
-<li><a href="/healthz">health</a>
-<li><a href="/readyz">readiness</a>
-</ul>
-"""
+Known: TypeAlias = tuple[tuple[Overview, History], ...]
+"""What is known of each cache, and how it fared."""
+
 _HTML = "text/html; charset=utf-8"
-_CONTENT_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+_OWN_STYLE_ALONE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_CONTENT_POLICY = f"{_OWN_STYLE_ALONE}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _NOTHING_FROM_ELSEWHERE = (("Content-Security-Policy", _CONTENT_POLICY), ("Referrer-Policy", "no-referrer"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page that was rendered, from what and in which minute."""
+
+    known: Known
+    minute: float
+    content: bytes
 
 
 class Site:
@@ -45,15 +50,19 @@ class Site:
         ProcessCollector(registry=self._process)
         self._samples: Samples = {}
         self._facts: list[dict[str, object]] = []
+        self._known: Known = ()
+        self._page: _Page | None = None
         self._metrics, self._status = b"", b'{"caches":[]}\n'
 
-    def update(self, overviews: Sequence[Overview], samples: Samples, now: float) -> None:
-        """Render what changed."""
+    def update(self, known: Known, samples: Samples, now: float) -> None:
+        """Render what changed: of a page that tells times from now, all each minute."""
+        overviews = [overview for overview, _ in known]
         if samples != self._samples:
             self._metrics, self._samples = render_metrics(samples), samples
         facts = [overview_as_json(overview, now) for overview in overviews]
         if facts != self._facts:
             self._status, self._facts = encode_json({"caches": facts}) + b"\n", facts
+        self._known = known
         self._waiting = [overview.name for overview in overviews if not overview.was_looked_at]
 
     def respond(self, path: str) -> Answer | None:
@@ -68,8 +77,15 @@ class Site:
         if path == "/readyz":
             return _probe(self._waiting, "still to be looked at for the first time")
         if path == "/":
-            return Answer(_INDEX, _HTML, headers=_NOTHING_FROM_ELSEWHERE)
+            return Answer(self._render_page(time.time()), _HTML, headers=_NOTHING_FROM_ELSEWHERE)
         return None
+
+    def _render_page(self, now: float) -> bytes:
+        """The page. It tells times from now, so it is rendered for each minute in which it is asked for."""
+        known, page, minute = self._known, self._page, now // 60
+        if page is None or page.known is not known or page.minute != minute:
+            self._page = page = _Page(known, minute, render_page(make_page(known, now), now))
+        return page.content
 
 
 def _probe(missing: Sequence[str], words: str) -> Answer:
