@@ -192,28 +192,6 @@ def test_the_page_may_load_nothing_from_elsewhere(tmp_path: Path, serve: Serve) 
     assert "script" not in policy
 
 
-def test_a_scrape_and_the_page_touch_no_disk(tmp_path: Path, serve: Serve) -> None:
-    """All that is opened meanwhile by the thread that answers is of the kernel's own, about the process."""
-    trace = tmp_path / "trace"
-    service = serve(write_config(tmp_path / "config.yaml", make_dozen(tmp_path).location, UNDER_PRESSURE), scan=300.0)
-    address = address_of(service)
-    wait_for_metric(address, 'items{state="ok"}', 8)
-    tracing = ["strace", "-f", "-e", "trace=%file", "-o", str(trace), "-p", str(service.pid)]
-    with subprocess.Popen([needs("strace", "strace"), *tracing[1:]], stderr=subprocess.PIPE) as tracer:
-        assert tracer.stderr is not None
-        tracer.stderr.readline()  # it is attached
-        for path in ("/metrics", "/", "/api/v1/status", "/healthz", "/readyz"):
-            assert get(f"{address}{path}")[0] == 200
-        tracer.send_signal(signal.SIGINT)
-        tracer.wait(PATIENCE)
-    lines = trace.read_text().splitlines()
-    main = {line.split()[0] for line in lines if "pause.json" in line}
-    answering = [line for line in lines if line.split()[0] not in main]
-    paths = {path for line in answering for path in re.findall(r'"([^"]*)"', line)}
-    assert any(path.startswith("/proc/self/") for path in paths)
-    assert not {path for path in paths if str(tmp_path) in path}
-
-
 def test_a_loop_that_hangs_is_unhealthy(tmp_path: Path, serve: Serve) -> None:
     """Here all that may be silent for no time at all."""
     service = serve(write_config(tmp_path / "config.yaml", make_dozen(tmp_path).location, DROP), stale=0.0)

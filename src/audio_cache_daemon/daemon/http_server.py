@@ -27,7 +27,6 @@ DEADLINE_SECONDS = 5.0
 """For a whole request, from its connection to its last byte: less than Prometheus' own timeout of 10 s."""
 
 _POLL_SECONDS = 0.25
-_STACK_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,6 @@ def _cut_off(request: socket.socket) -> None:
 class _Handler(BaseHTTPRequestHandler):
     server_version = "audio-cache-daemon"
     sys_version = ""
-    timeout = DEADLINE_SECONDS
 
     def do_GET(self) -> None:
         """Answer."""

@@ -124,7 +124,7 @@ def _add_look(page: CachePage, overview: Overview, look: Look) -> CachePage:
 
 
 def _list_facts(overview: Overview) -> Iterator[tuple[str, str]]:
-    policy, look, standing = overview.target.settings.policy, overview.look, overview.standing
+    policy, look = overview.target.settings.policy, overview.look
     yield "Policy", policy.name if policy.mode == "enforce" else f"{policy.name} (mode: audit, it only reports)"
     if look is None:
         return
@@ -142,8 +142,6 @@ def _list_facts(overview: Overview) -> Iterator[tuple[str, str]]:
     yield from ((name, f"{count:,}") for name, count in counts.items() if count)
     if figures.pending:
         yield "Still to go", f"{figures.pending:,} files, {format_size(figures.pending_bytes)}"
-    if standing is not None and standing.last_success is not None:
-        yield "Last success", f"{format_duration(max(0.0, look.time - standing.last_success))} before this look"
 
 
 def _make_meters(look: Look) -> Iterator[Meter]:

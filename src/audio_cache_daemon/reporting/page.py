@@ -138,6 +138,7 @@ def _draw_ages(cache: CachePage, now: float) -> Iterator[Markup]:
         element("h3", "How old the items are, and what goes next"),
         draw_ages(cache.ages, rules),
         element("ul", *legend, class_="legend", aria_label="Legend"),
+        element("p", "Each bar: the items up to that age, and above the age before it.", class_="quiet"),
         *_draw_shares(cache, now),
     ]
     yield element("figure", *parts)
