@@ -24,6 +24,7 @@ BASE = {
     "errors",
     "patterns",
     "pins",
+    "reviewed",
     "own_files",
     "paths",
     "readback",
@@ -40,7 +41,8 @@ MAY_IMPORT = {
     "request": BASE | {"config"},
     "upkeep": BASE | STAGES | {"config", "request"},
     "compaction": BASE | STAGES | {"config", "request", "upkeep"},
-    "planning": BASE | STAGES | {"config", "request"},
+    "review": BASE | {"reporting", "retention"},
+    "planning": BASE | STAGES | {"config", "request", "review"},
     "enforcement": BASE | STAGES | {"config", "request", "planning", "upkeep", "compaction"},
     "maintenance": BASE | STAGES | {"config", "request", "planning", "upkeep", "enforcement"},
     "undo": BASE | STAGES | {"config", "planning", "request"},
@@ -49,7 +51,7 @@ MAY_IMPORT = {
     "daemon": BASE | STAGES | {"config", "request", "upkeep", "maintenance", "undo", "daemon"},
     "cli": BASE
     | STAGES
-    | {"repairing", "pinning", "compaction", "planning", "config", "demo", "request"}
+    | {"repairing", "review", "pinning", "compaction", "planning", "config", "demo", "request"}
     | {"maintenance", "undo", "daemon", "cli"},
     "__main__": {"cli"},
 }

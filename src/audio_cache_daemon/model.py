@@ -272,6 +272,17 @@ class Evictions:
     def __len__(self) -> int:
         return len(self.subject)
 
+    def only(self, chosen: Bools) -> Evictions:
+        """Those that are chosen."""
+        return Evictions(
+            self.subject[chosen],
+            self.rule[chosen],
+            self.value[chosen],
+            self.threshold[chosen],
+            self.keeper[chosen],
+            self.bytes[chosen],
+        )
+
     def none(self) -> Evictions:
         """The same columns without an eviction."""
         return Evictions(

@@ -13,6 +13,7 @@ from audio_cache_daemon.retention.limits import refuse_what_trash_cannot_hold
 from audio_cache_daemon.retention.needs import columns_needed
 from audio_cache_daemon.retention.plan import plan_evictions
 from audio_cache_daemon.retention.sentinels import check_sentinels
+from audio_cache_daemon.review import only_reviewed
 
 
 def observe(target: Target, memory: Memory | None, listing: Callable[[], Listing] | None = None) -> Inventory:
@@ -29,8 +30,17 @@ def decide(
     target: Target, request: RunRequest, inventory: Inventory, memory: Memory | None
 ) -> tuple[Plan, tuple[Refusal, ...]]:
     plan = plan_evictions(inventory, target.settings.policy, request.now, enforce_limits=request.limits)
+    changes: tuple[Refusal, ...] = ()
+    for reviewed in request.reviewed:
+        if reviewed.cache == target.settings.location.name:
+            plan, changes = only_reviewed(plan, reviewed)
     sentinels = check_sentinels(inventory, memory, request.now, request.accepted)
-    return plan, (*sentinels, *plan.refusals, *refuse_what_trash_cannot_hold(plan, target.settings.policy.trash))
+    return plan, (
+        *sentinels,
+        *changes,
+        *plan.refusals,
+        *refuse_what_trash_cannot_hold(plan, target.settings.policy.trash),
+    )
 
 
 def retires(target: Target, plan: Plan) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from audio_cache_daemon.config.settings import CacheSettings, Settings
 from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.reviewed import ReviewedPlan
 
 if TYPE_CHECKING:  # the model imports numpy, and a request is known before anything is read
     from audio_cache_daemon.model import Plan
@@ -53,7 +54,8 @@ class RunRequest:
     """One run: at which moment (`now`, seconds since the epoch), under which id, for whom, with what allowed.
 
     `accepted` are the sentinels' findings that the operator accepts; without `limits` the policy's limits don't
-    hold; `wait` is how many seconds to wait for the lock.
+    hold; `wait` is how many seconds to wait for the lock. Of a cache with a
+    plan that was `reviewed` nothing else may go.
     """
 
     now: float
@@ -63,6 +65,7 @@ class RunRequest:
     limits: bool = True
     accepted: frozenset[str] = frozenset()
     wait: float = 0.0
+    reviewed: tuple[ReviewedPlan, ...] = ()
 
 
 def configured_target(settings: Settings, name: str) -> Target:

@@ -12,10 +12,8 @@ import click
 from audio_cache_daemon.cache.listing import listing_ahead
 from audio_cache_daemon.cli.options import Choice, Moment, cache_options
 from audio_cache_daemon.cli.status import ExitStatus, worst_status
-from audio_cache_daemon.cli.target import choose_targets, new_request, with_policy
+from audio_cache_daemon.cli.target import choose_targets, new_request, only_rule
 from audio_cache_daemon.errors import ConfigError
-from audio_cache_daemon.request import Target
-from audio_cache_daemon.retention.policy import Budget
 
 _SHOWN = 20
 
@@ -57,7 +55,7 @@ def run_once(choice: Choice, rule: str | None, limit: int, **said: Unpack[_Said]
         raise ConfigError("--textfile tells what a run did, and --dry-run does nothing")
     if said["kept"] and not said["dry_run"]:
         raise ConfigError("--kept is for --dry-run: a run reports what it removed")
-    targets = [_only_rule(target, rule) for target in choose_targets(choice, check=True)]
+    targets = [only_rule(target, rule) for target in choose_targets(choice, check=True)]
     if not all(target.config for target in targets):
         raise ConfigError("run-once applies the policies of a configuration; give --config, or begin one with init")
     request = replace(new_request(choice, said["as_of"]), limits=not said["override_limits"], accepted=_accepted(said))
@@ -79,14 +77,3 @@ def run_once(choice: Choice, rule: str | None, limit: int, **said: Unpack[_Said]
 def _accepted(said: _Said) -> frozenset[str]:
     answers = {"index": said["accept_index"], "root": said["accept_root"], "clock": said["accept_clock"]}
     return frozenset(name for name, accepted in answers.items() if accepted)
-
-
-def _only_rule(target: Target, name: str | None) -> Target:
-    if name is None:
-        return target
-    policy = target.settings.policy
-    rules = tuple(rule for rule in policy.rules if rule.name == name)
-    if not rules:
-        names = ", ".join(rule.name for rule in policy.rules) or "none"
-        raise ConfigError(f"policy {policy.name} has no rule {name}; it has: {names}")
-    return with_policy(target, replace(policy, rules=rules, budget=Budget()))

@@ -17,7 +17,7 @@ from audio_cache_daemon.errors import ConfigError
 from audio_cache_daemon.index_times import last_index_change
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.request import RunRequest, Target, audit_path, configured_target, new_run_id
-from audio_cache_daemon.retention.policy import Policy
+from audio_cache_daemon.retention.policy import Budget, Policy
 from audio_cache_daemon.units import format_duration
 
 SETTLED_SECONDS = 86400.0
@@ -66,6 +66,18 @@ def new_request(choice: Choice, now: float | None = None) -> RunRequest:
 def with_policy(target: Target, policy: Policy) -> Target:
     """The same cache under another policy."""
     return replace(target, settings=replace(target.settings, policy=policy))
+
+
+def only_rule(target: Target, name: str | None) -> Target:
+    """The same cache under one rule of its policy alone, without the budget; None: under all of it."""
+    if name is None:
+        return target
+    policy = target.settings.policy
+    rules = tuple(rule for rule in policy.rules if rule.name == name)
+    if not rules:
+        names = ", ".join(rule.name for rule in policy.rules) or "none"
+        raise ConfigError(f"policy {policy.name} has no rule {name}; it has: {names}")
+    return with_policy(target, replace(policy, rules=rules, budget=Budget()))
 
 
 def current_user() -> str:
