@@ -324,6 +324,42 @@ class Plan:
     cut: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ForecastDay:
+    """A day to come: at which moment a run begins, how many items were added since the one before, what the run takes.
+
+    `taken` has items and bytes by rule; `refused` names the limits that refuse the run. `items` and `bytes` are what
+    the cache holds after it, and what it would hold if no run had taken anything.
+    """
+
+    time: float
+    added: int
+    taken: Mapping[str, tuple[int, int]]
+    items: int
+    bytes: int
+    items_without: int
+    bytes_without: int
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What comes, from the growth of the last `window` seconds; the first of the `days` is now."""
+
+    window: float
+    items_per_day: float
+    bytes_per_day: float
+    days: tuple[ForecastDay, ...]
+
+    def reached(self) -> dict[str, float]:
+        """When each mark of the budget first takes something, and when each limit first refuses a run."""
+        first: dict[str, float] = {}
+        for day in self.days:
+            for name in [*(name for name in day.taken if name.startswith("budget:")), *day.refused]:
+                first.setdefault(name, day.time)
+        return first
+
+
 class KeptReason(IntEnum):
     """Why an item stays."""
 

@@ -14,6 +14,7 @@ _COMMANDS = {
     "check-config": ("configure", "check a configuration, and what can't work in it"),
     "schema": ("configure", "print the JSON Schema of the configuration"),
     "run-once": ("run_once", "apply the policies once; with --dry-run show what they would do"),
+    "forecast": ("forecast", "show what will go on each of the next days, and how large the cache will be"),
     "plan": ("reviewing", "write what would go to a file, for review"),
     "apply": ("reviewing", "carry out what was reviewed, and nothing else"),
     "run": ("service", "look after the caches of a configuration, as a service"),
