@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from audio_cache_daemon.daemon.history import History
 from audio_cache_daemon.daemon.http_server import Answer
@@ -23,6 +22,7 @@ Known: TypeAlias = tuple[tuple[Overview, History], ...]
 """What is known of each cache, and how it fared."""
 
 _HTML = "text/html; charset=utf-8"
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _OWN_STYLE_ALONE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _CONTENT_POLICY = f"{_OWN_STYLE_ALONE}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _NOTHING_FROM_ELSEWHERE = (("Content-Security-Policy", _CONTENT_POLICY), ("Referrer-Policy", "no-referrer"))
@@ -69,7 +69,7 @@ class Site:
         """The page at a path; None if there is none."""
         if path == "/metrics":
             # Of the process alone the figures are read when asked for: from memory, as those files are none.
-            return Answer(self._metrics + generate_latest(self._process), CONTENT_TYPE_PLAIN_0_0_4)
+            return Answer(self._metrics + generate_latest(self._process), _METRICS)
         if path == "/api/v1/status":
             return Answer(self._status, "application/json")
         if path == "/healthz":

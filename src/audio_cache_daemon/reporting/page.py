@@ -64,11 +64,11 @@ def _draw_header(page: StatusPage) -> Iterator[Markup]:
 def _draw_footer(page: StatusPage, now: float) -> Markup:
     links = [join([element("a", words, href=path), " · "]) for path, words in _LINKS]
     return element(
-        "p", *links, f"audio-cache-daemon {page.version} · this page is of ", moment_alone(now), ", times are UTC"
+        "p", *links, f"audio-cache-daemon {page.version} · this page is of ", _draw_now(now), ", times are UTC"
     )
 
 
-def moment_alone(now: float) -> Markup:
+def _draw_now(now: float) -> Markup:
     """The time of the page itself, from which the others are told."""
     return Markup(moment(now, now).partition("</time>")[0] + "</time>")
 

@@ -99,4 +99,3 @@ dl div { display: flex; gap: .4rem; } dt { color: var(--muted); } dd { margin: 0
 footer { color: var(--muted); font-size: .875rem; padding-bottom: 2rem; }
 @media print { body { background: none; } .cache { break-inside: avoid; } }
 """
-"""Variables in pairs: what is written in one stands on the other, in both schemes."""
