@@ -126,7 +126,7 @@ def test_what_a_rule_would_evict_now_is_what_a_run_evicts(tmp_path: Path) -> Non
     overview = oversee_cache(cache, replace(FULL, limits=Limits(None, None)), live=False)
     report = run_maintenance(overview.target, RunRequest(NOW, "run-1"), lambda: NOW)
     assert overview.look is not None
-    assert overview.look.forecast.evictable == report.evicted
+    assert overview.look.outlook.evictable == report.evicted
     assert sum(count.items for count in report.evicted.values()) == 28
 
 

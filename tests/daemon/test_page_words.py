@@ -10,9 +10,9 @@ import pytest
 
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.daemon.first_run import policy_hash
-from audio_cache_daemon.daemon.forecast import AGE_BOUNDS
 from audio_cache_daemon.daemon.history import History, PastRun, Point
 from audio_cache_daemon.daemon.notes import Awaiting, LastRun, Pause, Standing
+from audio_cache_daemon.daemon.outlook import AGE_BOUNDS
 from audio_cache_daemon.daemon.overview import Overview, oversee
 from audio_cache_daemon.daemon.page import make_page
 from audio_cache_daemon.maintenance import run_maintenance
@@ -198,8 +198,8 @@ def test_an_age_at_a_bound_is_below_it(tmp_path: Path) -> None:
         cache.add("rain", timestamp=NOW - bound)
     look = overview_of(cache, replace(POLICY, rules=())).look
     assert look is not None
-    assert [group.stay for group in look.forecast.ages] == [1] * len(AGE_BOUNDS) + [0, 0]
-    assert np.isnan(look.forecast.ages[-1].up_to)
+    assert [group.stay for group in look.outlook.ages] == [1] * len(AGE_BOUNDS) + [0, 0]
+    assert np.isnan(look.outlook.ages[-1].up_to)
 
 
 def test_the_trash_is_told_with_until_when(cache: CacheBuilder) -> None:

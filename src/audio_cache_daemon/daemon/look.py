@@ -12,7 +12,7 @@ import numpy as np
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.cache.tail import Tail
 from audio_cache_daemon.cache.vectors import index_fault
-from audio_cache_daemon.daemon.forecast import Forecast, foresee, foreseen
+from audio_cache_daemon.daemon.outlook import Outlook, foresee, foreseen
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.trash import TrashedRun, list_trash
 from audio_cache_daemon.location import CacheLocation, Root
@@ -77,7 +77,7 @@ class Look:
     pending_since: float | None
     restored: frozenset[str]
     audit_sequence: int | None
-    forecast: Forecast
+    outlook: Outlook
 
     @property
     def trash_items(self) -> int:
@@ -92,10 +92,10 @@ class Look:
         return {mark.name: mark for mark in self.marks if mark.is_crossed}
 
 
-def look_at(target: Target, now: float, tail: Tail | None = None, forecast: Forecast | None = None) -> Look:
+def look_at(target: Target, now: float, tail: Tail | None = None, outlook: Outlook | None = None) -> Look:
     """Look at a cache; MaintenanceError or OSError when it can't be seen.
 
-    `tail` is what earlier looks found, `forecast` one that is still good enough.
+    `tail` is what earlier looks found, `outlook` one that is still good enough.
     """
     started = time.perf_counter()
     location, policy = target.settings.location, target.settings.policy
@@ -121,7 +121,7 @@ def look_at(target: Target, now: float, tail: Tail | None = None, forecast: Fore
         pending_since=_pending_since(inventory),
         restored=frozenset(memory.restored if memory is not None else ()),
         audit_sequence=_audit_sequence(location),
-        forecast=forecast or foresee(inventory, policy, now),
+        outlook=outlook or foresee(inventory, policy, now),
     )
 
 

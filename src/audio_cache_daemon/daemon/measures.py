@@ -121,7 +121,7 @@ def _measure_look(look: Look) -> Iterator[_Measure]:
 
 def _measure_evictable(look: Look, policy: Policy) -> Iterator[_Measure]:
     for rule in counted_rules(policy):
-        count = look.forecast.evictable.get(rule, RuleCount())
+        count = look.outlook.evictable.get(rule, RuleCount())
         yield "evictable_items", rule, count.items
         yield "evictable_bytes", rule, count.bytes
 

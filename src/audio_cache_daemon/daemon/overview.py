@@ -125,7 +125,7 @@ def overview_as_json(overview: Overview, now: float) -> dict[str, object]:
         "missing": figures.missing if figures else None,
         "retired": figures.retired if figures else None,
         "pending": {"items": figures.pending, "bytes": figures.pending_bytes} if figures else None,
-        "evictable": dict(look.forecast.evictable) if look else None,
+        "evictable": dict(look.outlook.evictable) if look else None,
         "trash": {"items": look.trash_items, "bytes": look.trash_bytes} if look else None,
         "last_run": {"run": last.run, "trigger": last.trigger, "time": _moment(last.time), "result": last.result,
                      "words": last.words} if last else None,

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from audio_cache_daemon import __version__
-from audio_cache_daemon.daemon.forecast import AgeGroup
 from audio_cache_daemon.daemon.history import History, PastRun
 from audio_cache_daemon.daemon.look import Look, MarkReading
+from audio_cache_daemon.daemon.outlook import AgeGroup
 from audio_cache_daemon.daemon.overview import Overview
 from audio_cache_daemon.daemon.page_words import RESULT_LEVELS, describe_rules, find_troubles, judge, shorten
 from audio_cache_daemon.reporting.page_facts import (
@@ -104,7 +104,7 @@ def _add_look(page: CachePage, overview: Overview, look: Look) -> CachePage:
     policy = overview.target.settings.policy
     words = describe_rules(policy)
     shares = [
-        Share(name, words.get(name, ""), count.items, count.bytes) for name, count in look.forecast.by_rule.items()
+        Share(name, words.get(name, ""), count.items, count.bytes) for name, count in look.outlook.by_rule.items()
     ]
     if policy.schedule is None:
         due_words = "If it ran now"
@@ -117,7 +117,7 @@ def _add_look(page: CachePage, overview: Overview, look: Look) -> CachePage:
         page,
         due_words=due_words,
         meters=tuple(_make_meters(look)),
-        ages=tuple(_make_ages(look.forecast.ages)) if look.statistics.items else (),
+        ages=tuple(_make_ages(look.outlook.ages)) if look.statistics.items else (),
         shares=tuple(shares),
         trash=tuple(trash),
     )

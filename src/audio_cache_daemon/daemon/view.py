@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 
 from audio_cache_daemon.cache.tail import Tail
-from audio_cache_daemon.daemon.forecast import Forecast
 from audio_cache_daemon.daemon.look import Look, look_at
+from audio_cache_daemon.daemon.outlook import Outlook
 from audio_cache_daemon.daemon.watch import CacheWatch, WatchMode
 from audio_cache_daemon.daemon.watch_events import Touched
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.request import Target
 
-_FORECAST_COST = 100.0
-"""So many times longer than it took a forecast is good enough, unless all is looked at: a hundredth of a core."""
+_OUTLOOK_COST = 100.0
+"""So many times longer than it took an outlook is good enough, unless all is looked at: a hundredth of a core."""
 
 _EVERYTHING = Touched(everything=True)
 
@@ -28,8 +28,8 @@ class View:
     def __init__(self, location: CacheLocation) -> None:
         self._tail = Tail(location)
         self._is_known = False
-        self._forecast: Forecast | None = None
-        self._forecast_until = float("-inf")
+        self._outlook: Outlook | None = None
+        self._outlook_until = float("-inf")
         self.watch: CacheWatch | None = None
         self.drift_total = 0
         self.scan_seconds = 0.0
@@ -40,11 +40,11 @@ class View:
         if touched.everything:
             self.forget()
         self._tail.touch(touched.files, touched.directories)
-        is_recent = time.monotonic() < self._forecast_until
-        look = look_at(target, time.time(), self._tail, self._forecast if is_recent else None)
+        is_recent = time.monotonic() < self._outlook_until
+        look = look_at(target, time.time(), self._tail, self._outlook if is_recent else None)
         if not is_recent:
-            self._forecast = look.forecast
-            self._forecast_until = time.monotonic() + _FORECAST_COST * look.forecast.seconds
+            self._outlook = look.outlook
+            self._outlook_until = time.monotonic() + _OUTLOOK_COST * look.outlook.seconds
         self._is_known = True
         return look
 
@@ -64,7 +64,7 @@ class View:
         """Let the next look be one at everything."""
         self._tail.forget()
         self._is_known = False
-        self._forecast_until = float("-inf")
+        self._outlook_until = float("-inf")
 
     def _take_touched(self) -> Touched:
         watch = self.watch

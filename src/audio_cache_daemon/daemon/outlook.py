@@ -33,7 +33,7 @@ class AgeGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class Outlook:
     """What a run would take, by rule: `evictable` now, `by_rule` at the time of the next one on schedule.
 
     But for rules that compare contents or sounds. `ages` are those of the items now. It took so many seconds.
@@ -51,14 +51,14 @@ def foreseen(policy: Policy) -> Policy:
     return replace(policy, rules=tuple(rule for rule in policy.rules if not _reads_much(rule)))
 
 
-def foresee(inventory: Inventory, policy: Policy, now: float) -> Forecast:
+def foresee(inventory: Inventory, policy: Policy, now: float) -> Outlook:
     """What the policy would take from this inventory."""
     started = time.perf_counter()
     policy = foreseen(policy)
     due = next_time(policy.schedule, now) if policy.schedule is not None else now
     evictable, plan = _count(plan_evictions(inventory, policy, now)), plan_evictions(inventory, policy, due)
     ages = _group_ages(inventory, plan, now)
-    return Forecast(due, evictable, _count(plan), ages, time.perf_counter() - started)
+    return Outlook(due, evictable, _count(plan), ages, time.perf_counter() - started)
 
 
 def _count(plan: Plan) -> dict[str, RuleCount]:
