@@ -15,7 +15,7 @@ from audio_cache_daemon.eviction.execute import execute_plan
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.generator import last_start
 from audio_cache_daemon.eviction.memory import remember, save_memory
-from audio_cache_daemon.eviction.retire import forget_finished, retire_items
+from audio_cache_daemon.eviction.retire import clear_unfinished, forget_finished, retire_items
 from audio_cache_daemon.eviction.space import has_room
 from audio_cache_daemon.model import Outcome, OutcomeCounts, OutcomeKind, Plan, RuleCount, RunReport, RunResult
 from audio_cache_daemon.planning import decide, observe, retires
@@ -92,13 +92,14 @@ def enforce(target: Target, request: RunRequest, log: AuditLog, report: RunRepor
     """Do what is still to be done for items that were retired before, then carry out the plan of a report."""
     plan, location = report.plan, target.settings.location
     assert plan is not None
-    if index_fault(plan.inventory) is None:
-        forget_finished(plan.inventory)
+    clear_unfinished(location)
     target = relieve_disk(target, plan.inventory, log)
     is_stopped = target.settings.writer.mode == "stopped"
     dropped = compact(plan.inventory, target, request, log) if is_stopped else 0
     again = 0 if is_stopped else retire_again(plan.inventory, target, log)
     released = release_pending(plan.inventory, target, request, log, is_stopped=is_stopped)
+    if index_fault(plan.inventory) is None:
+        forget_finished(plan.inventory)
     messages = (*report.messages, *describe_upkeep(released, dropped, again))
     if dropped:
         # The rows that stay have other numbers now.

@@ -182,7 +182,7 @@ def test_every_rule_has_something_to_do(demo: Demo) -> None:
     assert busy == {rule.name for rule in settings.policy.rules} - {"gone"} | {"budget:size"}
     assert (plan.refusals, plan.capped) == ((), ())
     protecting = {plan.protections[number] for number in np.unique(plan.protected[plan.protected >= 0])}
-    assert protecting == set(plan.protections) - {"restored"}
+    assert protecting == set(plan.protections) - {"restored", "pinned"}
 
 
 def test_a_seed_makes_one_demo(demo: Demo, tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from audio_cache_daemon.model import Bools, Ints
 
 _SPAN_BYTES = 2**20
 
+_GAP_BYTES = 2**14
+"""What lies between two ranges is read along up to here: a call more costs about as much as copying so many bytes."""
+
 
 def kept_ranges(boundaries: Ints, kept: Bools) -> tuple[Ints, Ints]:
     """Starts and ends of the byte ranges of the rows that are kept; neighbours are one range.
@@ -31,9 +34,12 @@ def copy_ranges(source: int, target: int, starts: Ints, ends: Ints) -> None:
     between them. InconsistentIndexError if the source is shorter than its ranges.
     """
     first = 0
+    # Where a group of close ranges ends.
+    breaks = np.append(np.flatnonzero(starts[1:] - ends[:-1] > _GAP_BYTES) + 1, len(starts))
     while first < len(starts):
         base = int(starts[first])
-        last = int(np.searchsorted(ends, base + _SPAN_BYTES, side="right"))
+        close = int(breaks[np.searchsorted(breaks, first, side="right")])
+        last = min(close, int(np.searchsorted(ends, base + _SPAN_BYTES, side="right")))
         if last <= first + 1:
             _copy(source, target, base, int(ends[first]) - base)
             first += 1

@@ -179,13 +179,18 @@ def note_brought_back(directory: Path, ids: Collection[str]) -> None:
 def forget_finished(inventory: Inventory) -> None:
     """Let go of the runs of which no row is in the index any more, and no file in its place.
 
-    And of what an interruption left unfinished, of these and of those in the trash.
+    To be called last: what an inventory says of retired items goes by the runs that were there when it was made.
     """
     state, retired = inventory.location.state_directory, inventory.retired
     left = set(retired.run[(retired.row >= 0) | retired.pending].tolist())
     for number, run in enumerate(retired.runs):
         if number not in left:
             remove_run(state / RETIRED / run)
+
+
+def clear_unfinished(location: CacheLocation) -> None:
+    """Remove what an interruption left unfinished, of retired runs and of those in the trash."""
+    state = location.state_directory
     for directory in (*own_subdirectories(state, RETIRED), *own_subdirectories(state, TRASH)):
         if directory.name.endswith(UNFINISHED):
             shutil.rmtree(directory)
