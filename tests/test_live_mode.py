@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -485,3 +486,28 @@ def add_like_the_generator(cache: CacheBuilder, location: CacheLocation) -> None
     (location.path / META_NAME).write_bytes(lines + new_line)
     for name, array, more in zip(ARRAY_NAMES, arrays, grown, strict=True):
         np.save(location.path / name, np.concatenate([array, more[-1:]]))
+
+
+def test_a_finished_run_before_it_doesn_t_confuse_what_a_run_waits_for(tmp_path: Path) -> None:
+    """The first run's row was dropped by a rebuild and its file is gone; the generator brought the second's back."""
+    location = make_cache(tmp_path).write()
+    start_generator(tmp_path, 100)
+    before = vectors(location)
+    first = replace(DROP, rules=(Rule("keep-1", Pattern("^keep 1$")),))
+    run(location, live(tmp_path), first, name="one")
+    run(location, live(tmp_path), name="two")
+    lines = (location.path / META_NAME).read_bytes().splitlines(keepends=True)
+    stays = np.arange(12) != 1
+    (location.path / META_NAME).write_bytes(b"".join(lines[:1] + lines[2:]))
+    for name, old in zip(ARRAY_NAMES, before, strict=True):
+        np.save(location.path / name, np.where(np.arange(12)[:, None] == 0, old, np.load(location.path / name))[stays])
+    Path(json.loads(lines[1])["path"]).unlink()
+    start_generator(tmp_path, 200)
+    kept_back = audio_names(location)
+
+    report = run(location, live(tmp_path), name="three")
+
+    assert report.error is None
+    assert report.result in (RunResult.SUCCESS, RunResult.NOOP)
+    assert not (location.state_directory / "retired" / "one").exists()
+    assert audio_names(location) == kept_back, "zeros that were undone are no proof for the start before them"
