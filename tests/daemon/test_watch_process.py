@@ -48,6 +48,7 @@ def queue_length() -> int:
 
 def overflow(child: Child, directory: Path, files: int = 0) -> None:
     """Stop the watching process, make more events than its queue holds, and let it go on."""
+    child.ask("hear", directory)
     os.kill(child.pid, signal.SIGSTOP)
     # It stops some time later, and takes events out of the queue till then.
     os.waitid(os.P_PID, child.pid, os.WSTOPPED)

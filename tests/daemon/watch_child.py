@@ -86,8 +86,7 @@ def obey(watched: Watched, command: str, word: str) -> None:
         watched.wait_for(lambda: watch.figures.overflows_total >= int(word))
     elif command == "hear":
         watched.forget()
-        Path(word, "heard.wav").write_bytes(b"")
-        watched.wait_until_touched(Path(word))
+        watched.make_until_touched(Path(word))
     elif command == "check":
         watched.check_after(float(word))
 

@@ -46,6 +46,15 @@ class Watched:
         """Wait until a change in a directory was heard of; anything touched before it is collected too."""
         self.wait_for(lambda: str(directory) in self.collect())
 
+    def make_until_touched(self, directory: Path) -> None:
+        """Make files in a directory until one is heard of: while the library makes its watches anew it hears none."""
+        for number in range(int(PATIENCE)):
+            (directory / f"heard {number}.wav").write_bytes(b"")
+            with self._heard:
+                if self._heard.wait_for(lambda: str(directory) in self.collect(), 1.0):
+                    return
+        raise AssertionError(f"nothing was heard of {directory} in {PATIENCE} s")
+
     def finish(self, directory: Path) -> set[str]:
         """The directories that were touched before a last one is made in this, without it."""
         sentinel = directory / "the end"
