@@ -11,6 +11,7 @@ from typing import Self
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.formats import Row, decode_row, identify, read_lines, row_id, sample_lines
@@ -96,13 +97,11 @@ class RowReader:
         Only lines that agree in time and prompt can, so few are read. (Their length may differ by the end of the line.)
         """
         rows = self._rows
+        like = np.arange(len(rows)) if len(numbers) > _FEW else _of_same_prompts(rows.prompt, numbers)
         # A hash of the two: what collides is read as well, and told apart by its bytes.
-        mixed = rows.prompt * _ODD ^ np.nan_to_num(rows.timestamp).view(np.int64)
-        like = np.arange(len(mixed))
-        if len(numbers) <= _FEW:
-            like = np.flatnonzero(_are_among(mixed, np.sort(mixed[numbers])))
-        ordered = np.sort(mixed[like])
-        suspects = like[_are_among(mixed[like], ordered[1:][ordered[1:] == ordered[:-1]])]
+        mixed = rows.prompt[like] * _ODD ^ np.nan_to_num(rows.timestamp[like]).view(np.int64)
+        ordered = np.sort(mixed)
+        suspects = like[_are_among(mixed, ordered[1:][ordered[1:] == ordered[:-1]])]
         seen: Counter[bytes] = Counter()
         repeated: dict[int, int] = {}
         for number, line in zip(suspects.tolist(), read_lines(self._descriptor, rows.offset, suspects), strict=True):
@@ -111,6 +110,14 @@ class RowReader:
                 repeated[number] = seen[digest]
             seen[digest] += 1
         return repeated
+
+
+def _of_same_prompts(prompt: NDArray[np.int32], numbers: Ints) -> Ints:
+    """The rows whose prompt is that of one of these."""
+    # One place more, the last: for those without a prompt, whose number is -1.
+    wanted = np.zeros(int(prompt.max(initial=-1)) + 2, np.bool_)
+    wanted[prompt[numbers]] = True
+    return np.flatnonzero(wanted[prompt])
 
 
 def _are_among(values: Ints, ordered: Ints) -> Bools:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from audio_cache_daemon.daemon.heap import give_back_memory
 from audio_cache_daemon.daemon.household import Household
 from audio_cache_daemon.daemon.keeper import Keeper
 from audio_cache_daemon.daemon.log import LOG, fields
@@ -36,6 +37,8 @@ class Runner(threading.Thread):
             except Exception:  # noqa: BLE001 -- logged with its traceback
                 # The service outlives what nobody thought of: the next run may well succeed.
                 LOG.exception("%s: %s failed in a way that nobody thought of", work.cache, work.kind)
+            if work.kind != "generator":
+                give_back_memory()
 
     def _do(self, work: Work) -> None:
         if work.kind == "reload":
