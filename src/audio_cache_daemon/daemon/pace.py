@@ -27,10 +27,10 @@ class Pace:
     scan_cost: float = 1000.0
     """How many times longer than such a look the rest after it is at least: they take a thousandth of a core."""
 
-    publish: float = 1.0
+    publish: float = 5.0
     """Between two looks for figures to be rendered anew, which takes milliseconds."""
 
-    control: float = 1.0
+    control: float = 2.0
     """Between two looks for what the command line left: a pause, a policy accepted."""
 
     pressure_gap: float = 60.0
