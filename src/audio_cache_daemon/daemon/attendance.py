@@ -32,7 +32,7 @@ class Attendance:
         keeper.view.watch = self._watch
         self._location = keeper.target.settings.location
         self._control, self._check = Every(house.pace.control), Every(CHECK_SECONDS)
-        self._next_scan = 0.0
+        self._scan_asked = float("-inf")
         self._paused = False
         self.pause = Pause()
         self.accepted: frozenset[str] = frozenset()
@@ -71,10 +71,10 @@ class Attendance:
             self._see_controls()
         if self.keeper.restarts.is_due(self.keeper.target, self._house.pace):
             self._house.queue.put(Work("generator", self.keeper.name))
-        if now >= self._next_scan:
-            self._next_scan = now + max(
-                self._house.pace.scan, self._house.pace.scan_cost * self.keeper.view.scan_seconds
-            )
+        if now >= self._scan_asked + max(
+            self._house.pace.scan, self._house.pace.scan_cost * self.keeper.view.scan_seconds
+        ):
+            self._scan_asked = now
             self._house.queue.put(Work("scan", self.keeper.name))
         elif self._hints.take_due(self._patience()):
             self._house.queue.put(Work("look", self.keeper.name))

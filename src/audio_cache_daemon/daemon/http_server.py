@@ -26,7 +26,8 @@ MAX_CONNECTIONS = 32
 DEADLINE_SECONDS = 5.0
 """For a whole request, from its connection to its last byte: less than Prometheus' own timeout of 10 s."""
 
-_POLL_SECONDS = 0.25
+_POLL_SECONDS = 1.0
+"""Between two looks for connections that take too long; a new connection is seen at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,9 @@ class HttpServer:
 
     def close(self) -> None:
         """Serve no more; requests in progress are cut off."""
+        with suppress(OSError):
+            # Wakes the thread, which otherwise learns of its end at the next poll; not all systems allow it.
+            self._server.socket.shutdown(socket.SHUT_RDWR)
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -102,7 +106,7 @@ class _Server(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def service_actions(self) -> None:
-        """Called several times a second: cut off what takes too long."""
+        """Called after each connection and each poll: cut off what takes too long."""
         now = time.monotonic()
         with self._lock:
             for request in [request for request, deadline in self._open.items() if deadline < now]:

@@ -107,10 +107,12 @@ def look_at(target: Target, now: float, tail: Tail | None = None, outlook: Outlo
     fault = index_fault(inventory)
     rows, strays = (np.ones(len(part), np.bool_) for part in (inventory.rows, inventory.strays))
     size = total_bytes(inventory, rows, strays)
+    statistics = take_statistics(inventory, now)
+    outlook = outlook or foresee(inventory, policy, now)
     return Look(
         time=now,
         seconds=time.perf_counter() - started,
-        statistics=take_statistics(inventory, now),
+        statistics=statistics,
         marks=(*_read_marks(inventory, size, policy.budget), *([disk_mark] if disk_mark is not None else [])),
         size=size,
         trash=tuple(list_trash(location)),
@@ -121,7 +123,7 @@ def look_at(target: Target, now: float, tail: Tail | None = None, outlook: Outlo
         pending_since=_pending_since(inventory),
         restored=frozenset(memory.restored if memory is not None else ()),
         audit_sequence=_audit_sequence(location),
-        outlook=outlook or foresee(inventory, policy, now),
+        outlook=outlook,
     )
 
 

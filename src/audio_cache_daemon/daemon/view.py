@@ -21,8 +21,8 @@ _EVERYTHING = Touched(everything=True)
 class View:
     """What is seen of a cache. Its looks are for one thread; `watch` may be set by another.
 
-    `drift_total` counts what a look at everything found changed, and no event had announced; `scan_seconds` is how long
-    the last one took.
+    `drift_total` counts what a look at everything found changed, and no event had announced; `scan_seconds` is how much
+    of a processor the last one took.
     """
 
     def __init__(self, location: CacheLocation) -> None:
@@ -50,11 +50,11 @@ class View:
 
     def look_at_everything(self, target: Target) -> Look:
         """Look at all of it, and count what the watch should have told of; errors as above."""
-        events = self._events_total()
+        started, events = time.thread_time(), self._events_total()
         expected = self.look(target) if self._is_known else None
         self.forget()
         found = self.look(target)
-        self.scan_seconds = found.seconds
+        self.scan_seconds = time.thread_time() - started
         # What was announced only meanwhile is no drift.
         if expected is not None and events is not None and events == self._events_total():
             self.drift_total += _differences(expected, found)
