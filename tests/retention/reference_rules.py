@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from reference_likeness import copies_of
 from reference_takes import ranked_by_ear
 from reference_world import Item, Reason, ReferencePlan, Stray, World, newest_first
 
@@ -69,7 +70,7 @@ def _given(value: float | None) -> float:
 def apply_rules(world: World, plan: ReferencePlan) -> None:
     """Rules in order: the first that selects what isn't protected owns it."""
     for rule in world.policy.rules:
-        ranks = ranks_of(rule.criterion, world, plan) if isinstance(rule.criterion, Dedupe) else {}
+        ranks = _places(rule.criterion, world, plan) if isinstance(rule.criterion, Dedupe) else {}
         for item in world.items:
             truth = min(_selects(rule, item, ranks, plan), *_narrowings(rule, item))
             if truth is Truth.UNDECIDABLE:
@@ -83,7 +84,7 @@ def apply_rules(world: World, plan: ReferencePlan) -> None:
                 plan.strays[stray.number] = Reason(rule.name, stray.age, rule.min_age or 0.0)
 
 
-def _selects(rule: Rule, item: Item, ranks: dict[int, tuple[int, int] | None], plan: ReferencePlan) -> Truth:
+def _selects(rule: Rule, item: Item, ranks: dict[int, tuple[float, int] | None], plan: ReferencePlan) -> Truth:
     """Whether the criterion alone selects a row."""
     criterion = rule.criterion
     if not item.selectable:
@@ -98,6 +99,8 @@ def _selects(rule: Rule, item: Item, ranks: dict[int, tuple[int, int] | None], p
     if isinstance(criterion, Compared):
         return _compares(criterion, item)
     place = ranks.get(item.number, (0, -1))
+    if place is not None and criterion.by == "sound":
+        place = (criterion.keep + 1, place[1]) if place[1] >= 0 else (0, -1)
     return _truth(None if place is None else place[0] > criterion.keep and item.number not in plan.protected)
 
 
@@ -137,6 +140,14 @@ def _selects_stray(rule: Rule, stray: Stray, world: World) -> Truth:
     if rule.pattern is not None:
         return Truth.UNDECIDABLE
     return Truth.TRUE if rule.min_age is None else _older(stray.age, rule.min_age)
+
+
+def _places(criterion: Dedupe, world: World, plan: ReferencePlan) -> dict[int, tuple[float, int] | None]:
+    if criterion.by == "sound":
+        return copies_of(
+            criterion, world, plan, lambda item, protected: _rank_key(criterion, item, protected=protected)
+        )
+    return dict(ranks_of(criterion, world, plan).items())
 
 
 def ranks_of(criterion: Dedupe, world: World, plan: ReferencePlan) -> dict[int, tuple[int, int] | None]:
@@ -180,7 +191,7 @@ def _rank_key(criterion: Dedupe, item: Item, *, protected: bool) -> tuple[float,
     return (not protected, item.state is ItemState.MISSING, *values, *newest_first(item))
 
 
-def _reason(rule: Rule, item: Item, ranks: dict[int, tuple[int, int] | None]) -> Reason:
+def _reason(rule: Rule, item: Item, ranks: dict[int, tuple[float, int] | None]) -> Reason:
     criterion = rule.criterion
     if isinstance(criterion, MaxAge):
         return Reason(rule.name, item.age, criterion.seconds)
@@ -191,7 +202,8 @@ def _reason(rule: Rule, item: Item, ranks: dict[int, tuple[int, int] | None]) ->
     if isinstance(criterion, Dedupe):
         place = ranks[item.number]
         assert place is not None
-        return Reason(rule.name, float(place[0]), float(criterion.keep), place[1])
+        limit = criterion.similarity if criterion.by == "sound" else float(criterion.keep)
+        return Reason(rule.name, float(place[0]), limit, place[1])
     return Reason(rule.name, None, None)
 
 

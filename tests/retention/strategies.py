@@ -149,12 +149,20 @@ preferences = st.lists(st.sampled_from(["quality", "newest", "oldest", "longest"
 by_ear = st.builds(
     Dedupe, st.just("prompt"), st.integers(1, 3), st.just(("diverse",)), st.sampled_from([0.0, 0.25, 0.5, 1.0])
 )
+by_sound = st.builds(
+    Dedupe,
+    st.just("sound"),
+    prefer=st.sampled_from([(), ("quality",), ("oldest",)]),
+    similarity=st.sampled_from([0.5, 0.9]),
+    within=st.sampled_from(["prompt", "cache"]),
+)
 signs = st.sampled_from(["<", "<=", "==", ">=", ">"])
 criteria: st.SearchStrategy[Criterion] = st.one_of(
     st.builds(MaxAge, limits_in_seconds),
     st.builds(Pattern, st.sampled_from(PATTERNS)),
     st.builds(Dedupe, st.sampled_from(["prompt", "content"]), st.integers(1, 3), preferences.map(tuple)),
     by_ear,
+    by_sound,
     st.builds(InState, st.sampled_from(["missing", "orphan", "leftover"])),
     st.builds(Compared, st.just("quality"), signs, st.sampled_from([0.25, 0.5])),
     st.builds(Compared, st.just("duration"), signs, st.sampled_from([0.0, 24.0])),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inventories import NOW
 from plans import protected_of, reasons_of
 from reference import reference_plan
-from strategies import Scene, by_ear, policies, protections_of, rules_of, scenes
+from strategies import Scene, by_ear, by_sound, policies, protections_of, rules_of, scenes
 
 from audio_cache_daemon.model import ItemState
+from audio_cache_daemon.retention import likeness
 from audio_cache_daemon.retention.plan import plan_evictions
 from audio_cache_daemon.retention.policy import Limits, Policy, Protection, Rule
 
@@ -43,6 +46,16 @@ def test_diverse_takes_agree_with_the_reference(
 ) -> None:
     """The same takes of each prompt stay, for the same rank, beside what lacks a sound or a score."""
     assert_agreement(scene, Policy("test", rules=rules, protect=protect, limits=Limits(None, None)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(scenes(), rules_of(by_sound, most=2), protections_of(most=1), st.sampled_from([0, 128]))
+def test_likeness_agrees_with_the_reference(
+    scene: Scene, rules: tuple[Rule, ...], protect: tuple[Protection, ...], small_group: int
+) -> None:
+    """The same copies go, for the same item that stays; compared side by side, or as a matrix in small tiles."""
+    with patch.multiple(likeness, _SMALL_GROUP=small_group, _CANDIDATES=3, _KEEPERS=2, _ROWS_AT_ONCE=2):
+        assert_agreement(scene, Policy("test", rules=rules, protect=protect, limits=Limits(None, None)))
 
 
 @settings(max_examples=150, deadline=None)

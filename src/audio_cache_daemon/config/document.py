@@ -113,12 +113,17 @@ _PROTECTION = Section(
 _DEDUPE = Section(
     Dedupe,
     {
-        "by": Key(choice("prompt", "content"), "What the items of a group have in common: the prompt, or all bytes."),
+        "by": Key(
+            choice("prompt", "content", "sound"),
+            "What items have in common: the prompt, all bytes, or how they sound.",
+        ),
         "keep": Key(scalars.COUNT, "How many items of each group stay."),
         "prefer": Key(
             ListOf(choice("quality", "newest", "oldest", "longest", "diverse")),
             "Which of them stay: compared from left to right, then the newest.",
         ),
+        "similarity": Key(scalars.FRACTION, "By sound: how alike an item must be to one that stays, as a cosine."),
+        "within": Key(choice("prompt", "cache"), "By sound: whether takes of one prompt are compared, or all items."),
         "diversity": Key(
             scalars.FRACTION,
             "What being unlike the others counts for, beside quality, when diverse takes are preferred.",

@@ -37,6 +37,9 @@ _PROMPTS = (
 )
 """Ordinary prompts in several scripts: an expression that finds something in all of them tells nothing apart."""
 
+_PLAUSIBLE_SIMILARITY = (0.8, 0.9999)
+"""Cosines of CLAP audio vectors: other sounds of one kind reach 0.8, and vectors of one sound differ by rounding."""
+
 _NESTED_REPEAT = re.compile(r"\((?:[^()\\]|\\.)*[*+](?:[^()\\]|\\.)*\)[*+{]")
 
 
@@ -137,7 +140,7 @@ def _lint_rule(key: str, rule: Rule, policy: Policy) -> Iterator[LintFinding]:
         state = rule.criterion.state
         yield _error(key, f"can never match: no row names {_article(state)}, so it has no prompt for the pattern")
     if isinstance(rule.criterion, Dedupe) and rule.criterion.is_by_ear:
-        yield from _lint_takes(f"{key}.dedupe", rule.criterion)
+        yield from _lint_by_ear(f"{key}.dedupe", rule.criterion)
     if isinstance(rule.criterion, Compared):
         yield from _lint_comparison(key, rule.criterion)
     for earlier in policy.rules[: policy.rules.index(rule)]:
@@ -149,9 +152,17 @@ def _lint_rule(key: str, rule: Rule, policy: Policy) -> Iterator[LintFinding]:
             yield _warning(key, f"can never match: {protection.name} protects all that its pattern finds")
 
 
-def _lint_takes(key: str, takes: Dedupe) -> Iterator[LintFinding]:
+def _lint_by_ear(key: str, takes: Dedupe) -> Iterator[LintFinding]:
+    if takes.by == "sound":
+        if takes.keep > 1:
+            yield _error(f"{key}.keep", "of items that sound alike one stays: keep can only be 1")
+        if not _PLAUSIBLE_SIMILARITY[0] <= takes.similarity <= _PLAUSIBLE_SIMILARITY[1]:
+            message = "is no likeness to go by: below 0.8 sounds differ plainly, above 0.9999 say by: content"
+            yield _error(f"{key}.similarity", message)
+    if "diverse" not in takes.prefer:
+        return
     if takes.by != "prompt":
-        yield _error(f"{key}.prefer", "diverse chooses among the takes of a prompt; the same bytes sound the same")
+        yield _error(f"{key}.prefer", "diverse chooses among the takes of a prompt, so it goes with by: prompt")
     if len(takes.prefer) > 1:
         yield _error(f"{key}.prefer", "diverse stands alone: it weighs quality itself, by diversity")
 
@@ -222,6 +233,14 @@ def _lint_thrash(key: str, cache: CacheSettings) -> Iterator[LintFinding]:
     protecting = (KeepBest, KeepNewest)
     kept = [one.criterion.count for one in cache.policy.protect if isinstance(one.criterion, protecting)]
     for rule in cache.policy.rules:
+        is_by_sound = isinstance(rule.criterion, Dedupe) and rule.criterion.by == "sound"
+        if is_by_sound and max([1, *kept]) < cache.writer.target_per_prompt:
+            yield _warning(
+                f"{key}.writer.target_per_prompt",
+                f"the generator wants {cache.writer.target_per_prompt} takes of a prompt, and the rule {rule.name} of "
+                f"policy {cache.policy.name} leaves fewer where they sound alike, so that it generates others again; "
+                "protect as many with keep_best",
+            )
         if isinstance(rule.criterion, Dedupe) and rule.criterion.by == "prompt":
             keep = max([rule.criterion.keep, *kept])
             if keep < cache.writer.target_per_prompt:

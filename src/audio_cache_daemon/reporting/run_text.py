@@ -103,7 +103,8 @@ def describe_reason(reason: AuditReason) -> str:
     if value is None or threshold is None:
         return "asked for"
     if criterion.startswith("dedupe"):
-        return f"number {value:g}, kept {threshold:g}"
+        is_likeness = criterion == "dedupe:sound"
+        return f"{value:.3f} alike, at least {threshold:g}" if is_likeness else f"number {value:g}, kept {threshold:g}"
     sign = criterion.partition(":")[2] if criterion.startswith(_COMPARED) else ">"
     return f"{value:g} {sign} {threshold:g}"
 

@@ -1,4 +1,4 @@
-"""`dedupe`: all but the best few of the items that have one prompt, or the same bytes."""
+"""`dedupe`: all but the best of the items that have one prompt, or the same bytes, or that sound alike."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from audio_cache_daemon.model import Bools, Floats, Ints, Rows, Truth
 from audio_cache_daemon.retention.judgement import Judgement, rank_in_groups, row_age
+from audio_cache_daemon.retention.likeness import find_copies
 from audio_cache_daemon.retention.policy import Dedupe, Preference
 from audio_cache_daemon.retention.takes import Takes, rank_takes
 
@@ -28,6 +29,8 @@ def surplus(rows: Rows, criterion: Dedupe, left: Bools, protected: Bools, now: f
     is there, then as preferred, then the newest. A row that lacks a value to rank it by is undecidable: it stays,
     and doesn't count as kept.
     """
+    if criterion.by == "sound":
+        return _copies(rows, criterion, left & rows.present(), protected, now)
     group = rows.prompt if criterion.by == "prompt" else rows.content
     members = left & (rows.decided() if criterion.by == "prompt" else rows.present()) & (group >= 0)
     age = row_age(rows, now)
@@ -35,7 +38,7 @@ def surplus(rows: Rows, criterion: Dedupe, left: Bools, protected: Bools, now: f
         assert rows.sounds is not None, "the scan was not asked for them"
         unplaceable, ranks = _rank_by_ear(Takes(rows, rows.sounds, age, protected), criterion, members)
     else:
-        keys = [_KEYS[preference](rows, age) for preference in (*criterion.prefer, "newest")]
+        keys = _keys(rows, criterion, age)
         unplaceable = np.logical_or.reduce([np.isnan(key) for key in keys]) & members & ~protected
         ranks = rank_in_groups(group, members & ~unplaceable, [~protected, ~rows.present(), *keys])
     truth = np.where(ranks > criterion.keep, Truth.TRUE, Truth.FALSE)
@@ -45,6 +48,31 @@ def surplus(rows: Rows, criterion: Dedupe, left: Bools, protected: Bools, now: f
     first[group[ranks == 1]] = np.flatnonzero(ranks == 1)
     keeper = np.where(members, first[group] if len(first) else -1, -1)
     return Judgement(truth.astype(np.uint8), np.where(ranks > 0, ranks, np.nan), float(criterion.keep), keeper)
+
+
+def _keys(rows: Rows, criterion: Dedupe, age: Floats) -> list[Floats]:
+    return [_KEYS[preference](rows, age) for preference in (*criterion.prefer, "newest")]
+
+
+def _copies(rows: Rows, criterion: Dedupe, members: Bools, protected: Bools, now: float) -> Judgement:
+    """Which rows sound like a better one that stays; measured is how alike. The protected are the best.
+
+    A row without a sound, or without a value to rank it by, is undecidable: it stays, and nothing goes for it.
+    """
+    sounds = rows.sounds
+    assert sounds is not None, "the scan was not asked for them"
+    group = rows.prompt if criterion.within == "prompt" else np.zeros(len(rows), np.int32)
+    members = members & (group >= 0)
+    several = np.bincount(group[members], minlength=int(group.max(initial=0)) + 1)[group] > 1
+    keys = _keys(rows, criterion, row_age(rows, now))
+    lacks_value = np.logical_or.reduce([np.isnan(key) for key in keys]) & ~protected
+    open_ones = members & several & (lacks_value | (sounds.place < 0))
+    compared = np.flatnonzero(members & several & ~open_ones)
+    order = compared[np.lexsort([key[compared] for key in (*reversed(keys), ~protected)])]
+    copies = find_copies(sounds, order, group, protected, criterion.similarity)
+    truth = np.where(copies.keeper >= 0, Truth.TRUE, Truth.FALSE)
+    truth[open_ones & ~protected] = Truth.UNDECIDABLE
+    return Judgement(truth.astype(np.uint8), copies.likeness, criterion.similarity, copies.keeper)
 
 
 def _rank_by_ear(takes: Takes, criterion: Dedupe, members: Bools) -> tuple[Bools, Ints]:

@@ -12,6 +12,12 @@ def columns_needed(policy: Policy) -> ScanNeeds:
     patterns = {criterion.expression for criterion in criteria if isinstance(criterion, Pattern)}
     patterns |= {rule.pattern for rule in policy.rules if rule.pattern is not None}
     content = any(isinstance(criterion, Dedupe) and criterion.by == "content" for criterion in criteria)
-    # Of a prompt with no more takes than are kept nobody asks how they sound.
-    keeps = [criterion.keep for criterion in criteria if isinstance(criterion, Dedupe) and criterion.is_by_ear]
-    return ScanNeeds(frozenset(patterns), content, policy.budget.disk is not None, min(keeps, default=None))
+    over = [_sounds_over(criterion) for criterion in criteria if isinstance(criterion, Dedupe) and criterion.is_by_ear]
+    return ScanNeeds(frozenset(patterns), content, policy.budget.disk is not None, min(over, default=None))
+
+
+def _sounds_over(criterion: Dedupe) -> int:
+    """Of a prompt with no more takes than that nobody asks how they sound; 0: of all items it is asked."""
+    if criterion.by == "sound" and criterion.within == "cache":
+        return 0
+    return criterion.keep

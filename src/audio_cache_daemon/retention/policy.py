@@ -30,19 +30,22 @@ class Pattern:
 class Dedupe:
     """Selects all but the `keep` best of each group of items with one prompt, or with the same bytes.
 
-    To prefer "diverse" takes weighs quality against likeness to those that are kept: `diversity` from 0 (quality
-    alone) to 1 (likeness alone).
+    By "sound" it selects what sounds at least so similar (a cosine) to a better item that stays, of the same prompt or
+    in the whole cache. To prefer "diverse" takes weighs quality against likeness to those that are kept: `diversity`
+    from 0 (quality alone) to 1 (likeness alone).
     """
 
-    by: Literal["prompt", "content"]
+    by: Literal["prompt", "content", "sound"]
     keep: int = 1
     prefer: tuple[Preference, ...] = ()
     diversity: float = 0.5
+    similarity: float = 0.985
+    within: Literal["prompt", "cache"] = "prompt"
 
     @property
     def is_by_ear(self) -> bool:
         """Whether it asks how items sound."""
-        return "diverse" in self.prefer
+        return self.by == "sound" or "diverse" in self.prefer
 
 
 @dataclass(frozen=True)
