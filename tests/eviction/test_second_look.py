@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,12 +27,13 @@ from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.eviction.execute import execute_plan
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.location import CacheLocation
-from audio_cache_daemon.model import RunResult, ScanNeeds
+from audio_cache_daemon.model import RunResult, ScanNeeds, Sounds
 from audio_cache_daemon.retention.plan import plan_evictions
 from audio_cache_daemon.retention.policy import Dedupe, Rule
 from builders import CacheBuilder
 
 SAME_BYTES = replace(DROP, rules=(Rule("same-bytes", Dedupe("content")),))
+SAME_SOUND = replace(DROP, rules=(Rule("same-sound", Dedupe("sound", within="cache")),))
 
 
 def make_few(directory: Path) -> tuple[CacheLocation, list[Path]]:
@@ -162,6 +164,35 @@ def test_a_duplicate_that_is_none_stays(tmp_path: Path, *, missing: bool) -> Non
     before = snapshot(tmp_path)
     assert kinds(execute(plan)) == {0: "failed" if missing else "changed"}
     assert snapshot(tmp_path) == before
+
+
+def _unlink(path: Path) -> None:
+    path.unlink()
+
+
+def _leave(_: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [(_leave, "evicted"), (_append, "changed"), (_unlink, "changed")],
+    ids=["there", "changed", "gone"],
+)
+def test_what_sounds_like_another_goes_only_while_that_is_there(
+    tmp_path: Path, change: Callable[[Path], None], outcome: str
+) -> None:
+    """Between the plan and its execution the generator, or anyone, may have taken the one that was to stay."""
+    cache = CacheBuilder(tmp_path)
+    copy = cache.add("rain", age=2, audio=b"one sound")
+    keeper = cache.add("storm", age=1, audio=b"near copy")
+    found = scan_cache(cache.write(), ScanNeeds())
+    sounds = Sounds(np.arange(2, dtype=np.int32), np.ones((2, 1), np.float32))
+    plan = plan_evictions(replace(found, rows=replace(found.rows, sounds=sounds)), SAME_SOUND, cache.now)
+    assert plan.rows.subject.tolist() == [0]
+    change(keeper)
+    assert kinds(execute(plan)) == {0: outcome}
+    assert copy.exists() == (outcome != "evicted")
 
 
 HOSTILE_NAMES = (

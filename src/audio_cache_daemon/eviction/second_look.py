@@ -27,7 +27,7 @@ from audio_cache_daemon.readback import ReadRow, RowReader
 class _Planned(NamedTuple):
     """What a plan knows of the file of a row that it evicts.
 
-    `keeper` is the row whose copy has to have the same bytes, or -1.
+    `keeper` is the row that has to be there still, with the same bytes if it `has_same_bytes`; -1: none has to.
     """
 
     expected: FileIdentity
@@ -35,6 +35,7 @@ class _Planned(NamedTuple):
     file: int
     used_elsewhere: bool
     keeper: int
+    has_same_bytes: bool
 
 
 class SecondLook:
@@ -77,7 +78,11 @@ class SecondLook:
         """What is planned for each row, in order; from lists: an entry of a column costs far more."""
         rows, evictions = self._rows, self._plan.rows
         subject = evictions.subject
-        by_content = np.array([rule.criterion == "dedupe:content" for rule in self._plan.rules], np.bool_)
+        criteria = [rule.criterion for rule in self._plan.rules]
+        by_content, by_sound = (
+            np.array([criterion == f"dedupe:{by}" for criterion in criteria], np.bool_)[evictions.rule]
+            for by in ("content", "sound")
+        )
         columns = zip(
             rows.inode[subject].tolist(),
             rows.size[subject].tolist(),
@@ -85,20 +90,21 @@ class SecondLook:
             (rows.state[subject] == ItemState.OK).tolist(),
             rows.file[subject].tolist(),
             rows.used_elsewhere[subject].tolist(),
-            np.where(by_content[evictions.rule], evictions.keeper, -1).tolist(),
+            np.where(by_content | by_sound, evictions.keeper, -1).tolist(),
+            by_content.tolist(),
             strict=True,
         )
-        for inode, size, mtime_ns, there, file, used_elsewhere, keeper in columns:
-            yield _Planned(FileIdentity(0, inode, size, mtime_ns), there, file, used_elsewhere, keeper)
+        for inode, size, mtime_ns, *others in columns:
+            yield _Planned(FileIdentity(0, inode, size, mtime_ns), *others)
 
     def _look_at_row(self, read: ReadRow, planned: _Planned) -> ManifestEntry | Outcome:
-        """A row stands if its file is as it was, and, as a copy of another, still equals that byte by byte."""
+        """A row stands if its file is as it was, and, as a copy of another, that other is still there."""
         number, expected = read.number, planned.expected
         folder, name = self._resolver.split(read.path)
         goes = False
         try:
             changed = self._look_at_file(folder, name, expected, there=planned.there)
-            if changed is None and planned.keeper >= 0 and not self._equals_keeper(folder, name, planned.keeper):
+            if changed is None and planned.keeper >= 0 and not self._has_keeper(folder, name, planned):
                 changed = OutcomeKind.CHANGED
             if changed == OutcomeKind.CHANGED:
                 return Outcome(OutcomeKind.CHANGED, read.id, number, None)
@@ -132,10 +138,15 @@ class SecondLook:
         if self._is_sticky:
             check_owner(directory, name)
 
-    def _equals_keeper(self, folder: Folder, name: str, keeper: int) -> bool:
+    def _has_keeper(self, folder: Folder, name: str, planned: _Planned) -> bool:
+        """Whether the file that stays for one is as it was, or, as its copy, equals it byte by byte."""
+        keeper, rows = planned.keeper, self._rows
         kept_folder, kept_name = self._resolver.split(self._reader.read_path(keeper))
         if (kept_folder, kept_name) == (folder, name):
             return True
+        if not planned.has_same_bytes:
+            expected = FileIdentity(0, int(rows.inode[keeper]), int(rows.size[keeper]), int(rows.mtime_ns[keeper]))
+            return self._look_at_file(kept_folder, kept_name, expected, there=True) is None
         with ExitStack() as stack:
             one = stack.enter_context(open_file(self._folders.descriptor(folder.root, folder.parts), name))
             kept_directory = self._folders.descriptor(kept_folder.root, kept_folder.parts)
