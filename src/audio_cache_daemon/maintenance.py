@@ -9,6 +9,7 @@ from dataclasses import replace
 from audio_cache_daemon.cache.listing import Listing
 from audio_cache_daemon.cache.scan import open_index
 from audio_cache_daemon.cache.vectors import index_fault
+from audio_cache_daemon.digests import load_digests
 from audio_cache_daemon.enforcement import enforce
 from audio_cache_daemon.errors import (
     CacheLockedError,
@@ -19,7 +20,7 @@ from audio_cache_daemon.errors import (
 )
 from audio_cache_daemon.eviction.generator import start_again
 from audio_cache_daemon.eviction.lock import cache_lock
-from audio_cache_daemon.eviction.memory import remember, save_audit_head, save_memory
+from audio_cache_daemon.eviction.memory import remember, save_audit_head, save_digests, save_memory
 from audio_cache_daemon.eviction.recovery import interrupted_run, recover
 from audio_cache_daemon.eviction.space import space_in_reserve
 from audio_cache_daemon.location import CacheLocation
@@ -113,7 +114,9 @@ def _run_locked(target: Target, request: RunRequest, log: AuditLog, report: RunR
             record_recovery(log, recovery.message, recovery.kept)
         listener.progress("scanning", 0, None)
         memory = load_memory(location)
-        plan, refusals = decide(target, request, observe(target, memory), memory)
+        digests = load_digests(location)
+        plan, refusals = decide(target, request, observe(target, memory, digests=digests), memory)
+        save_digests(location, digests)
         messages = (recovery.message, *plan.notes) if recovery is not None else plan.notes
         report = replace(report, plan=plan, refusals=refusals, messages=messages)
         if refusals:

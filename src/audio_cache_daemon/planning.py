@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from audio_cache_daemon.cache.listing import Listing
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
+from audio_cache_daemon.digests import Digests, load_digests
 from audio_cache_daemon.model import Inventory, Memory, Plan, Refusal
 from audio_cache_daemon.pins import load_pins, pinned_until
 from audio_cache_daemon.request import RunRequest, Target
@@ -16,14 +17,22 @@ from audio_cache_daemon.retention.sentinels import check_sentinels
 from audio_cache_daemon.review import only_reviewed
 
 
-def observe(target: Target, memory: Memory | None, listing: Callable[[], Listing] | None = None) -> Inventory:
+def observe(
+    target: Target,
+    memory: Memory | None,
+    listing: Callable[[], Listing] | None = None,
+    digests: Digests | None = None,
+) -> Inventory:
     """The inventory that the target's policy needs; `listing` is that of its files, if begun ahead.
 
-    StateUnreadableError when it can't be told which items are pinned.
+    `digests` are those that are remembered, if the caller keeps what is added to them. StateUnreadableError when it
+    can't be told which items are pinned.
     """
     needs, location = columns_needed(target.settings.policy), target.settings.location
+    if needs.content and digests is None:
+        digests = load_digests(location)
     pins = pinned_until(load_pins(location))
-    return scan_cache(location, needs, Surroundings(target.neighbours, memory, listing, pins=pins))
+    return scan_cache(location, needs, Surroundings(target.neighbours, memory, listing, pins=pins, digests=digests))
 
 
 def decide(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +16,13 @@ from hypothesis import strategies as st
 from observing import bare_cache, name_files, scan, sound, write_paths
 
 from audio_cache_daemon.cache.content import ContentReader
+from audio_cache_daemon.cache.scan import Surroundings, scan_cache
+from audio_cache_daemon.digests import digests_path, load_digests
+from audio_cache_daemon.eviction.memory import save_digests
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import ScanNeeds
 from audio_cache_daemon.paths import Folders, PathResolver
+from builders import CacheBuilder
 
 PAGE = 4096
 CONTENTS = [
@@ -120,3 +127,50 @@ def test_many_sizes_and_contents(location: CacheLocation) -> None:
     by_number[order] = content
     assert (by_number[::2] == by_number[1::2]).all()
     assert len(np.unique(by_number)) == 150
+
+
+def test_a_second_look_opens_no_audio_file_and_a_changed_one_is_read_anew(tmp_path: Path) -> None:
+    """A dry run remembers nothing; a run does, and what it finds is the same with and without."""
+    cache = CacheBuilder(tmp_path)
+    long = bytes(2 * PAGE)
+    paths = [
+        cache.add(prompt, audio=audio) for prompt, audio in (("a", b"one"), ("b", b"two"), ("c", long), ("d", long))
+    ]
+    location = cache.write()
+    first = load_digests(location)
+    content = scan_cache(location, ScanNeeds(content=True), Surroundings(digests=first)).rows.content.tolist()
+    assert content == [-1, -1, 0, 0]
+    save_digests(location, first)
+    again = load_digests(location)
+    with _counting_opens() as opened:
+        found = scan_cache(location, ScanNeeds(content=True), Surroundings(digests=again)).rows.content.tolist()
+    assert (found, opened & {path.name for path in paths}, again.is_changed) == (content, set(), False)
+    paths[1].write_bytes(b"one")
+    with _counting_opens() as opened:
+        found = scan_cache(location, ScanNeeds(content=True), Surroundings(digests=again)).rows.content.tolist()
+    assert (found, opened & {path.name for path in paths}) == ([0, 0, 1, 1], {paths[1].name})
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"version":2,"digests":[]}', b"\xff"])
+def test_digests_that_cannot_be_read_are_found_anew(tmp_path: Path, content: bytes) -> None:
+    location = CacheBuilder(tmp_path).write()
+    location.state_directory.mkdir()
+    digests_path(location).write_bytes(content)
+    assert not load_digests(location).is_changed
+
+
+@contextmanager
+def _counting_opens() -> Iterator[set[str]]:
+    """The names of all that this process opens meanwhile."""
+    opened: set[str] = set()
+    is_on = [True]
+
+    def note(event: str, arguments: tuple[object, ...]) -> None:
+        if is_on[0] and event == "open":
+            opened.add(Path(os.fsdecode(arguments[0])).name if isinstance(arguments[0], str | bytes) else "")
+
+    sys.addaudithook(note)
+    try:
+        yield opened
+    finally:
+        is_on[0] = False

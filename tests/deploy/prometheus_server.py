@@ -18,6 +18,8 @@ from services import ServiceProcess
 
 _QUICK = "250ms"
 
+_READY = "ready to receive web requests"
+
 
 class PrometheusServer:
     """Scrapes what `scrape` says of its one job, until it is closed. `directory` is for its data, and must exist."""
@@ -38,7 +40,9 @@ class PrometheusServer:
         self._process = ServiceProcess([program, *options], {})
         try:
             self._address = self._process.wait_for("Listening on")["address"]
-            self._process.wait_for("ready to receive web requests")
+            # It says so before or after where it listens.
+            if not self._process.said(_READY):
+                self._process.wait_for(_READY)
         except BaseException:
             self.close()
             raise

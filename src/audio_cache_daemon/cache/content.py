@@ -1,23 +1,24 @@
-"""Which audio files have the same bytes: sizes first, then the beginning, then a hash of the whole."""
+"""Which audio files have the same bytes: sizes first, then the beginning, then a hash of the whole.
+
+What is remembered of a file that is as it was isn't read again.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_cache_daemon.digests import ContentKey, Digests
 from audio_cache_daemon.formats import decode_row, read_lines
 from audio_cache_daemon.model import Bools, Ints, ItemState, Rows
 from audio_cache_daemon.paths import Folders, PathResolver
 
 _PREFIX_BYTES = 4096
 _BLOCK_BYTES = 2**20
-
-Digest: TypeAlias = Callable[[int], bytes]
 
 
 def number_groups(keys: Ints, members: Bools) -> NDArray[np.int32]:
@@ -33,12 +34,13 @@ def number_groups(keys: Ints, members: Bools) -> NDArray[np.int32]:
 
 
 class ContentReader:
-    """Reads the audio of rows, found again by the path in their line."""
+    """Reads the audio of rows, found again by the path in their line; `digests` are known, and added to."""
 
-    def __init__(self, meta: int, resolver: PathResolver, folders: Folders) -> None:
+    def __init__(self, meta: int, resolver: PathResolver, folders: Folders, digests: Digests | None = None) -> None:
         self._meta = meta
         self._resolver = resolver
         self._folders = folders
+        self._known = digests if digests is not None else Digests()
 
     def number_contents(self, rows: Rows) -> NDArray[np.int32]:
         """A number for each content that several files share; -1 for a file of which there is no other."""
@@ -47,11 +49,11 @@ class ContentReader:
         _, first, back = np.unique(rows.file, return_index=True, return_inverse=True)
         first = first[(rows.state[first] == ItemState.OK) & (rows.size[first] > 0)]
         keys = rows.size[first]
-        for digest in (_digest_prefix, _digest_whole):
+        for whole in (False, True):
             first, keys = _shared(first, keys)
             order = np.argsort(first)
             first, keys = first[order], keys[order]
-            digests = np.array(list(self._digests(rows, first, digest)), np.int64)
+            digests = self._digest(rows, first, whole=whole)
             keys = _combine(keys, digests)
             first, keys = first[digests != 0], keys[digests != 0]
         first, keys = _shared(first, keys)
@@ -60,41 +62,56 @@ class ContentReader:
         by_file[back.reshape(-1)[first]] = numbers[first]
         return np.where(rows.state == ItemState.OK, by_file[back.reshape(-1)], -1).astype(np.int32)
 
-    def _digests(self, rows: Rows, subset: Ints, digest: Digest) -> Iterator[int]:
+    def _digest(self, rows: Rows, subset: Ints, *, whole: bool) -> Ints:
         """A number a row, equal for equal bytes; 0 when the file can't be read, and so equals none."""
-        for line in read_lines(self._meta, rows.offset, subset):
-            row, _ = decode_row(line)
-            if row is None or row.path is None:
-                yield 0
-                continue
-            folder, name = self._resolver.split(row.path)
-            try:
-                yield (
-                    0
-                    if folder.problem
-                    else self._digest(self._folders.descriptor(folder.root, folder.parts), name, digest)
-                )
-            except (OSError, ValueError):
-                yield 0
+        keys = list(self._keys(rows, subset, whole=whole))
+        found = [self._known.find(key) for key in keys]
+        unread = [place for place, digest in enumerate(found) if digest is None]
+        for place, line in zip(unread, read_lines(self._meta, rows.offset, subset[unread or slice(0)]), strict=True):
+            digest = found[place] = self._read(line, keys[place])
+            if digest:
+                self._known.note(keys[place], digest)
+        return np.array(found, np.int64)
 
-    @staticmethod
-    def _digest(directory: int, name: str, digest: Digest) -> int:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    def _keys(self, rows: Rows, subset: Ints, *, whole: bool) -> Iterator[ContentKey]:
+        devices = [root.device or 0 for root in self._folders.roots]
+        columns = (rows.root[subset], rows.inode[subset], rows.size[subset], rows.mtime_ns[subset])
+        for root, inode, size, mtime_ns in zip(*(column.tolist() for column in columns), strict=True):
+            # Of a short file the beginning is the whole.
+            yield ContentKey(whole and size > _PREFIX_BYTES, devices[root], inode, size, mtime_ns)
+
+    def _read(self, line: bytes, key: ContentKey) -> int:
+        row, _ = decode_row(line)
+        if row is None or row.path is None:
+            return 0
+        folder, name = self._resolver.split(row.path)
+        if folder.problem:
+            return 0
         try:
-            return int.from_bytes(digest(descriptor), "big", signed=True)
+            directory = self._folders.descriptor(folder.root, folder.parts)
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        except (OSError, ValueError):
+            return 0
+        try:
+            return _digest_open(descriptor, key)
+        except OSError:
+            return 0
         finally:
             os.close(descriptor)
 
 
-def _digest_prefix(descriptor: int) -> bytes:
-    return hashlib.blake2b(os.pread(descriptor, _PREFIX_BYTES, 0), digest_size=8).digest()
-
-
-def _digest_whole(descriptor: int) -> bytes:
-    whole = hashlib.blake2b(digest_size=8)
-    while block := os.read(descriptor, _BLOCK_BYTES):
-        whole.update(block)
-    return whole.digest()
+def _digest_open(descriptor: int, key: ContentKey) -> int:
+    """A number for the bytes of a file; 0 when it isn't the one that was scanned, or changes while it is read."""
+    digest = hashlib.blake2b(digest_size=8)
+    if key.whole:
+        while block := os.read(descriptor, _BLOCK_BYTES):
+            digest.update(block)
+    else:
+        digest.update(os.pread(descriptor, _PREFIX_BYTES, 0))
+    status = os.fstat(descriptor)
+    if (status.st_ino, status.st_size, status.st_mtime_ns) != (key.inode, key.size, key.mtime_ns):
+        return 0
+    return int.from_bytes(digest.digest(), "big", signed=True)
 
 
 def _shared(subset: Ints, keys: Ints) -> tuple[Ints, Ints]:

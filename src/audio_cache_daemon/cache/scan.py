@@ -25,6 +25,7 @@ from audio_cache_daemon.cache.strays import find_strays
 from audio_cache_daemon.cache.tail import Tail
 from audio_cache_daemon.cache.vectors import read_arrays
 from audio_cache_daemon.cache.walk import Walk
+from audio_cache_daemon.digests import Digests
 from audio_cache_daemon.errors import CacheUnreadableError
 from audio_cache_daemon.formats import identify, read_ids, sample_lines
 from audio_cache_daemon.location import META_NAME, CacheLocation
@@ -57,7 +58,8 @@ class Surroundings:
 
     `neighbours` are the other configured caches, `memory` is what is remembered of this one; `listing` waits for
     the files' listing that was begun ahead, and can be called once; `tail` is what was found before by this process.
-    `pins` say for the ids of pinned rows until when, and which timestamp they have.
+    `pins` say for the ids of pinned rows until when, and which timestamp they have. `digests` are what is known of the
+    contents of files; what is found is added to them.
     """
 
     neighbours: Sequence[CacheLocation] = ()
@@ -65,6 +67,7 @@ class Surroundings:
     listing: Callable[[], Listing] | None = None
     tail: Tail | None = None
     pins: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
+    digests: Digests | None = None
 
 
 def scan_cache(location: CacheLocation, needs: ScanNeeds, around: Surroundings | None = None) -> Inventory:
@@ -105,7 +108,8 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         _note_paths(problems, names, walk)
         rows = _recall(meta.fileno(), rows, around)
         if needs.content:
-            rows = replace(rows, content=ContentReader(meta.fileno(), resolver, folders).number_contents(rows))
+            contents = ContentReader(meta.fileno(), resolver, folders, around.digests)
+            rows = replace(rows, content=contents.number_contents(rows))
         unresolved = frozenset(names.unresolved_names | neighbours.unresolved_names)
         elsewhere, there = walk.find(np.concatenate([neighbours.keys, retired.keys]))
         strays = find_strays(folders, walk, finder.named | walk.mark(elsewhere[there]), unresolved)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import msgspec
 import numpy as np
 
+from audio_cache_daemon.digests import Digests, digests_path
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, write_durably
 from audio_cache_daemon.formats import read_ids
@@ -47,6 +49,14 @@ def save_memory(location: CacheLocation, memory: Memory) -> None:
         write_durably(path, encode_memory(memory))
     except OSError as error:
         raise MaintenanceError(f"{path} can't be written: {error.strerror}; the next run will know less") from None
+
+
+def save_digests(location: CacheLocation, digests: Digests) -> None:
+    """Keep the digests for the next run, if there is anything new; where that can't be it reads the files again."""
+    if digests.is_changed:
+        make_state_directory(location.path)
+        with suppress(OSError):
+            write_durably(digests_path(location), digests.encode())
 
 
 def save_audit_head(location: CacheLocation, seq: int, last_hash: str) -> None:

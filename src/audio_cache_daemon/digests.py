@@ -1,0 +1,72 @@
+"""What is remembered of the contents of audio files, so that each is read once: digests, in a file of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.own_files import Number, decode_own, encode_own
+
+_NAME = "digests.json"
+
+
+class ContentKey(NamedTuple):
+    """A file as it was when it was read, and whether the whole of it was, or its beginning."""
+
+    whole: bool
+    device: Number
+    inode: Number
+    size: Number
+    mtime_ns: Number
+
+
+class _DigestsFile(msgspec.Struct, frozen=True):
+    version: Literal[1]
+    digests: list[tuple[ContentKey, Number]]
+
+
+class Digests:
+    """Digests of contents: `known` from before, and those that were asked for or found since, which alone are kept.
+
+    A digest that is wrong costs nobody a file: copies are compared byte by byte before one of them goes.
+    """
+
+    def __init__(self, known: Mapping[ContentKey, int] | None = None) -> None:
+        self._known = dict(known or {})
+        self._asked: dict[ContentKey, int] = {}
+
+    def find(self, key: ContentKey) -> int | None:
+        """The digest of a content; None if it has to be read."""
+        digest = self._asked.get(key, self._known.get(key))
+        if digest is not None:
+            self._asked[key] = digest
+        return digest
+
+    def note(self, key: ContentKey, digest: int) -> None:
+        self._asked[key] = digest
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether what is to be kept differs from what was known."""
+        return self._asked != self._known
+
+    def encode(self) -> bytes:
+        """The content of the file."""
+        return encode_own(_DigestsFile(1, list(self._asked.items())))
+
+
+def digests_path(location: CacheLocation) -> Path:
+    """Where the digests of a cache are kept."""
+    return location.state_directory / _NAME
+
+
+def load_digests(location: CacheLocation) -> Digests:
+    """What is remembered; where that can't be read it is as if nothing were: all is read anew."""
+    with suppress(ValueError, OSError):
+        return Digests(dict(decode_own(digests_path(location).read_bytes(), _DigestsFile).digests))
+    return Digests()
