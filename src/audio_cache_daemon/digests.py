@@ -52,8 +52,8 @@ class Digests:
 
     @property
     def is_changed(self) -> bool:
-        """Whether what is to be kept differs from what was known."""
-        return self._asked != self._known
+        """Whether what is to be kept differs from what was known; where nothing was asked for all is kept."""
+        return bool(self._asked) and self._asked != self._known
 
     def encode(self) -> bytes:
         """The content of the file."""
