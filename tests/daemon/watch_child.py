@@ -18,6 +18,9 @@ from watching import Watched
 
 from audio_cache_daemon.location import CacheLocation
 
+OVERFLOW_SECONDS = 20.0
+"""An overflow that isn't heard of by then wasn't one."""
+
 
 class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     """What to watch, as which user (-1: as ourselves), and with how many watches at most (-1: as many as there are)."""
@@ -46,7 +49,7 @@ class Child:
         self._process = process
 
     def ask(self, command: str, *words: object) -> Report:
-        """Give a command: `report`, `overflow COUNT`, `hear DIRECTORY` or `check SECONDS`; the answer."""
+        """Give a command: `overflow COUNT`, `hear DIRECTORY` or `check SECONDS`; the answer."""
         into, _ = self._pipes()
         into.write(" ".join((command, *map(str, words))).encode() + b"\n")
         into.flush()
@@ -54,7 +57,9 @@ class Child:
 
     def read(self) -> Report:
         """The next report; the first comes unasked."""
-        return msgspec.json.decode(self._pipes()[1].readline(), type=Report)
+        line = self._pipes()[1].readline()
+        assert line, "the child ended; what it said of that is on the standard error"
+        return msgspec.json.decode(line, type=Report)
 
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
         assert self._process.stdin is not None
@@ -83,7 +88,7 @@ def running(location: CacheLocation, *before: str, uid: int = -1, max_watches: i
 def obey(watched: Watched, command: str, word: str) -> None:
     watch = watched.watch
     if command == "overflow":
-        watched.wait_for(lambda: watch.figures.overflows_total >= int(word))
+        watched.comes_true(lambda: watch.figures.overflows_total >= int(word), OVERFLOW_SECONDS)
     elif command == "hear":
         watched.forget()
         watched.make_until_touched(Path(word))

@@ -42,6 +42,11 @@ class Watched:
         with self._heard:
             assert self._heard.wait_for(is_so, PATIENCE)
 
+    def comes_true(self, is_so: Callable[[], bool], seconds: float) -> bool:
+        """Whether something is so within so many seconds, looking after each hint."""
+        with self._heard:
+            return self._heard.wait_for(is_so, seconds)
+
     def wait_until_touched(self, directory: Path) -> None:
         """Wait until a change in a directory was heard of; anything touched before it is collected too."""
         self.wait_for(lambda: str(directory) in self.collect())
