@@ -84,7 +84,7 @@ def test_two_spellings_of_a_root_are_one_root(tmp_path: Path, root: Path, locati
     for roots in ((link,), (link, root), (root, link)):
         inventory = name_files(replace(location, audio_roots=roots), *paths)
         assert states(inventory) == ["ok", "ok"]
-        assert inventory.rows.file.tolist() == [0, 0]
+        assert len(set(inventory.rows.file.tolist())) == 1
         assert inventory.rows.root.tolist() == [0, 0]
         assert orphans(inventory) == [orphan.name]
     assert states(name_files(location, *paths)) == ["ok", "undecidable"]
@@ -151,5 +151,5 @@ def test_an_addition_after_the_walk_is_not_missing(location: CacheLocation, root
         offset = reader.columns.take("offset", np.int64)
         finder = FileFinder(names, walk, folders, meta.fileno())
         found = finder.find(reader.keys, reader.columns.take("folder", np.int32), offset)
-    assert found["state"].tolist() == [ItemState.OK, ItemState.OK, ItemState.MISSING]
-    assert found["size"].tolist() == [5, 5, -1]
+    assert found.state.tolist() == [ItemState.OK, ItemState.OK, ItemState.MISSING]
+    assert found.size.tolist() == [5, 5, -1]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 T = TypeVar("T")
+
+_COUNT = struct.Struct("q")
 
 _DONE = b"done"
 """The end of an answer: one that lacks it was cut short."""
@@ -35,10 +38,10 @@ def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
     with os.fdopen(reading, "rb") as pipe:
 
         def finish() -> T:
-            answer = pipe.read()
-            if not answer.endswith(_DONE):
+            pieces = _receive(pipe)
+            if pieces is None:
                 return work()
-            result: T = pickle.loads(answer)  # noqa: S301 -- written by our own child
+            result: T = pickle.loads(pieces[0], buffers=pieces[1:])  # noqa: S301 -- written by our own child
             return result
 
         try:
@@ -61,6 +64,28 @@ def _work_in_child(work: Callable[[], object], writing: int) -> None:
     """Do the work and end the process, whatever happens, without anything that the parent would do at its end."""
     try:
         with os.fdopen(writing, "wb") as pipe:
-            pipe.write(pickle.dumps(work(), protocol=5) + _DONE)
+            _send(pipe, work())
     finally:
         os._exit(0)
+
+
+def _send(pipe: BinaryIO, result: object) -> None:
+    """The sizes of the pieces, and the pieces: the result, and buffers in it that it wants to be sent as they are."""
+    buffers: list[pickle.PickleBuffer] = []
+    head = pickle.dumps(result, protocol=5, buffer_callback=buffers.append)
+    pieces = [memoryview(head), *(buffer.raw() for buffer in buffers)]
+    pipe.write(_COUNT.pack(len(pieces)) + b"".join(_COUNT.pack(piece.nbytes) for piece in pieces))
+    pipe.writelines(pieces)
+    pipe.write(_DONE)
+
+
+def _receive(pipe: BinaryIO) -> list[bytearray] | None:
+    """The pieces, each read into its place: no copy of one is made on the way. None when the end is missing."""
+    try:
+        (count,) = _COUNT.unpack(pipe.read(_COUNT.size))
+        sizes = [_COUNT.unpack(pipe.read(_COUNT.size))[0] for _ in range(count)]
+    except struct.error:
+        return None
+    pieces = [bytearray(size) for size in sizes]
+    whole = all(pipe.readinto(piece) == len(piece) for piece in pieces)  # type: ignore[attr-defined]
+    return pieces if whole and pipe.read() == _DONE else None

@@ -14,23 +14,11 @@ from numpy.typing import NDArray
 
 from audio_cache_daemon.digests import ContentKey, Digests
 from audio_cache_daemon.formats import decode_row, read_lines
-from audio_cache_daemon.model import Bools, Ints, ItemState, Rows
+from audio_cache_daemon.model import Ints, ItemState, Rows
 from audio_cache_daemon.paths import Folders, PathResolver
 
 _PREFIX_BYTES = 4096
 _BLOCK_BYTES = 2**20
-
-
-def number_groups(keys: Ints, members: Bools) -> NDArray[np.int32]:
-    """Number the distinct keys of the members from 0; -1 for the others."""
-    numbers = np.full(len(keys), -1, np.int32)
-    # By hand, since the first call of np.unique loads numpy.ma: 30 ms of a dry run.
-    places = np.flatnonzero(members)
-    places = places[np.argsort(keys[places])]
-    ordered = keys[places]
-    numbers[places[:1]] = 0
-    numbers[places[1:]] = np.cumsum(ordered[1:] != ordered[:-1])
-    return numbers
 
 
 class ContentReader:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,21 @@ from audio_cache_daemon.paths import Folder, Folders, PathResolver, file_key, li
 NAMED = np.dtype([("key", np.int64), ("folder", np.int32)])
 """Which file a row names: its key (paths.file_key) and the number of its folder; -1 where it can't be decided."""
 
-FOUND = np.dtype(
-    [("state", np.uint8), ("root", np.int8), ("size", np.int64), ("inode", np.int64), ("mtime_ns", np.int64)]
-)
-"""What is known of a row's file; size -1 where there is none, root -1 where it can't be decided."""
+
+@dataclass(frozen=True, slots=True)
+class FoundFiles:
+    """What is known of the rows' files; size -1 where there is none, root and number -1 where it can't be decided.
+
+    `number` tells apart the files that are named, there or not: rows that name one file have one number.
+    """
+
+    state: NDArray[np.uint8]
+    number: NDArray[np.int32]
+    root: NDArray[np.int8]
+    size: Ints
+    inode: Ints
+    mtime_ns: Ints
+
 
 _QUOTE = re.compile(rb'(?<!\\)"')
 _SUFFIX = re.compile(b"|".join(re.escape(suffix.encode()) for suffix in AUDIO_SUFFIXES), re.IGNORECASE)
@@ -132,23 +144,28 @@ class FileFinder:
         self.named: Bools = np.zeros(len(walk.files), np.bool_)
         """Which of the walk's files the rows name that were looked for."""
 
-    def find(self, keys: Ints, folder: NDArray[np.int32], offset: Ints) -> NDArray[np.void]:
-        """An array of FOUND, one entry a row; `offset` are the byte offsets of the rows."""
-        found = np.zeros(len(keys), FOUND)
-        found["state"], found["root"], found["size"] = ItemState.UNDECIDABLE, -1, -1
+    def find(self, keys: Ints, folder: NDArray[np.int32], offset: Ints) -> FoundFiles:
+        """What is known of the file of each row; `offset` are the byte offsets of the rows."""
+        files = self._walk.files
         places, there = self._walk.find(keys)
         self.named = self._walk.mark(places[there])
         there &= folder >= 0
-        there[there] = self._walk.files["size"][places[there]] >= 0
-        picked = places[there]
-        for name in ("size", "inode", "mtime_ns"):
-            found[name][there] = self._walk.files[name][picked]
-        found["state"][there] = ItemState.OK
+        there[there] = files.size[places[there]] >= 0
+        size, inode, mtime_ns = (_take(column, places, there) for column in (files.size, files.inode, files.mtime_ns))
+        size[~there] = -1
+        state = np.where(there, np.uint8(ItemState.OK), np.uint8(ItemState.UNDECIDABLE))
+        found = FoundFiles(state, places, roots_of(self._names.folders, folder), size, inode, mtime_ns)
         # The writer may have made the file after the walk, so that a file only is missing when it is looked for.
         self._look_at_each(found, folder, np.flatnonzero((folder >= 0) & ~there), offset)
-        roots = np.array([known.root for known in self._names.folders] + [-1], np.int8)
-        found["root"] = np.where(found["state"] == ItemState.UNDECIDABLE, -1, roots[folder])
+        found.root[found.state == ItemState.UNDECIDABLE] = -1
+        self._number_others(found.number, keys, there, found.root >= 0)
         return found
+
+    def _number_others(self, number: NDArray[np.int32], keys: Ints, there: Bools, known: Bools) -> None:
+        """A file that the walk found has its place in it as its number; the others get those behind."""
+        others = np.flatnonzero(~there)
+        numbers = number_groups(keys[others], known[others])
+        number[others] = np.where(numbers >= 0, numbers + len(self._walk.files), -1)
 
     def may_be_meant(self, keys: Ints, folder: NDArray[np.int32], elsewhere: AbstractSet[int]) -> Bools:
         """Which rows name a file that an undecidable row may mean, of this cache, or `elsewhere` (hashes of names).
@@ -157,7 +174,7 @@ class FileFinder:
         """
         return self._names.called(keys, folder, self._names.unresolved_names | elsewhere)
 
-    def _look_at_each(self, found: NDArray[np.void], folder: NDArray[np.int32], rows: Ints, offset: Ints) -> None:
+    def _look_at_each(self, found: FoundFiles, folder: NDArray[np.int32], rows: Ints, offset: Ints) -> None:
         here, problem = -1, None
         numbers = folder[rows].tolist()
         for row, number, line in zip(rows.tolist(), numbers, read_lines(self._meta, offset, rows), strict=True):
@@ -167,9 +184,9 @@ class FileFinder:
             decoded, _ = decode_row(line)
             name = (decoded.path or "" if decoded is not None else "").rpartition("/")[2]
             if problem is None:
-                found[row] = self._look_at(known, name)
+                found.state[row], found.size[row], found.inode[row], found.mtime_ns[row] = self._look_at(known, name)
             elif problem == _NOT_THERE:
-                found["state"][row] = ItemState.MISSING
+                found.state[row] = ItemState.MISSING
             else:
                 self._names.note_link(_spell(known, name))
                 self._names.note(problem, name)
@@ -186,21 +203,47 @@ class FileFinder:
             return f"can't be reached: {_reason(error)}"
         return None
 
-    def _look_at(self, folder: Folder, name: str) -> tuple[int, int, int, int, int]:
-        """One entry of FOUND, but for its root."""
+    def _look_at(self, folder: Folder, name: str) -> tuple[int, int, int, int]:
+        """State, size, inode and time of a file."""
         try:
             descriptor = self._folders.descriptor(folder.root, folder.parts)
             status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
         except FileNotFoundError:
-            return ItemState.MISSING, -1, -1, 0, 0
+            return ItemState.MISSING, -1, 0, 0
         except (OSError, ValueError) as error:
             self._names.note(f"can't be looked at: {_reason(error)}", name)
-            return ItemState.UNDECIDABLE, -1, -1, 0, 0
+            return ItemState.UNDECIDABLE, -1, 0, 0
         if is_plain_file(status):
-            return ItemState.OK, -1, status.st_size, status.st_ino, status.st_mtime_ns
+            return ItemState.OK, status.st_size, status.st_ino, status.st_mtime_ns
         self._names.note_link(_spell(folder, name))
         self._names.note("a symbolic link, no regular file, or one of impossible age", name)
-        return ItemState.UNDECIDABLE, -1, -1, 0, 0
+        return ItemState.UNDECIDABLE, -1, 0, 0
+
+
+def number_groups(keys: Ints, members: Bools) -> NDArray[np.int32]:
+    """Number the distinct keys of the members from 0; -1 for the others."""
+    numbers = np.full(len(keys), -1, np.int32)
+    # By hand, since the first call of np.unique loads numpy.ma: 30 ms of a dry run.
+    places = np.flatnonzero(members)
+    places = places[np.argsort(keys[places])]
+    ordered = keys[places]
+    numbers[places[:1]] = 0
+    numbers[places[1:]] = np.cumsum(ordered[1:] != ordered[:-1])
+    return numbers
+
+
+def _take(column: Ints, places: NDArray[np.int32], there: Bools) -> Ints:
+    """The values at these places; 0 where there is none."""
+    if not len(column):
+        return np.zeros(len(places), np.int64)
+    values = column[places]
+    values[~there] = 0
+    return values
+
+
+def roots_of(folders: Sequence[Folder], folder: NDArray[np.int32]) -> NDArray[np.int8]:
+    """For the number of a folder that of its root; -1 for -1."""
+    return np.array([known.root for known in folders] + [-1], np.int8)[folder]
 
 
 def _spell(folder: Folder, name: str) -> str:

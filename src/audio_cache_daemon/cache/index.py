@@ -25,6 +25,9 @@ from audio_cache_daemon.patterns import CompiledPattern, PatternTimeoutError
 Column: TypeAlias = NDArray[np.generic]
 T = TypeVar("T", bound=np.generic)
 
+_ROOM = 2**14
+"""Entries for which a column has room at first."""
+
 _EXAMPLES = 5
 """Problems of one kind that are kept with their place; the rest is counted."""
 
@@ -66,31 +69,43 @@ class ProblemLog:
 
 
 class Columns:
-    """Columns that grow by parts, and are joined when they are taken."""
+    """Columns that grow at their ends, in room that is made ahead: what isn't used of it takes no memory.
+
+    Parts that are joined in the end would: their places in the heap are too small for anything that follows.
+    """
 
     def __init__(self) -> None:
-        self._parts: dict[str, list[Column]] = {}
+        self._rooms: dict[str, Column] = {}
+        self._lengths: dict[str, int] = {}
 
     def add(self, name: str, part: Column) -> None:
         """Append to a column."""
-        self._parts.setdefault(name, []).append(part)
+        length = self._lengths.get(name, 0)
+        room = self._rooms.get(name)
+        end = length + len(part)
+        if room is None or end > len(room):
+            larger = np.empty(max(_ROOM, 2 * end), part.dtype if room is None else room.dtype)
+            if room is not None:
+                larger[:length] = room[:length]
+            self._rooms[name] = room = larger
+        room[length:end] = part
+        self._lengths[name] = end
 
     def fork(self) -> Columns:
         """The columns as they are, which grow no more with these. What both hold is read-only from then on."""
         other = Columns()
-        for name, parts in self._parts.items():
-            whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        other._lengths = dict(self._lengths)
+        for name, room in self._rooms.items():
+            whole = room[: self._lengths[name]]
             whole.setflags(write=False)
-            self._parts[name], other._parts[name] = [whole], [whole]
+            self._rooms[name] = other._rooms[name] = whole
         return other
 
     def take(self, name: str, dtype: type[T]) -> NDArray[T]:
-        """The whole column; its parts are let go."""
-        parts = self._parts.pop(name, [])
-        if not parts:
-            return np.empty(0, dtype)
-        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return whole.astype(dtype, copy=False)
+        """The whole column, which is let go."""
+        length = self._lengths.pop(name, 0)
+        room = self._rooms.pop(name, np.empty(0, dtype))
+        return room[:length].astype(dtype, copy=False)
 
 
 class IndexReader:

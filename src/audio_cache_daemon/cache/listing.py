@@ -13,24 +13,32 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import PickleBuffer
 
 from audio_cache_daemon.cache.beside import beside
 from audio_cache_daemon.location import AUDIO_SUFFIXES, STATE_DIRECTORY, CacheLocation, is_audio_name
 from audio_cache_daemon.paths import Folder, Folders, root_folder
+
+COLUMNS = {"key": "q", "size": "q", "inode": "q", "mtime_ns": "q", "folder": "i"}
+"""The columns of a listing, and which kind of number they hold, in the letters of `array` and numpy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     """The audio files below the roots, the folders that were listed, and those that couldn't be.
 
-    `files` holds five numbers a file: its key (paths.file_key), size in bytes, inode, time of its last change in
-    nanoseconds, and the number of its folder. One that is no plain file has size -1. `unlisted` pairs the path of a
-    directory with the reason.
+    `columns` hold of each file its key (paths.file_key), size in bytes, inode, time of its last change in
+    nanoseconds, and the number of its folder, as COLUMNS says. One that is no plain file has size -1.
+    `unlisted` pairs the path of a directory with the reason.
     """
 
-    files: array[int]
+    columns: tuple[array[int] | bytearray, ...]
     folders: tuple[Folder, ...]
     unlisted: tuple[tuple[str, str], ...]
+
+    def __reduce__(self) -> tuple[type[Listing], tuple[object, ...]]:
+        """As a process hands it to another one: the columns without a copy of them."""
+        return Listing, (tuple(map(PickleBuffer, self.columns)), self.folders, self.unlisted)
 
 
 def is_plain_file(status: os.stat_result) -> bool:
@@ -63,7 +71,7 @@ def list_below(folders: Folders, starts: Iterable[Folder]) -> Listing:
     listed: list[Folder] = []
     unlisted: list[tuple[str, str]] = []
     others = {(root.device, root.inode) for root in folders.roots}
-    files = array("q")
+    columns = tuple(array(code) for code in COLUMNS.values())
     pending = [*starts][::-1]
     while pending:
         folder = pending.pop()
@@ -72,12 +80,16 @@ def list_below(folders: Folders, starts: Iterable[Folder]) -> Listing:
             # A root inside a root is walked once, as itself.
             if folder.parts and _identity(os.fstat(descriptor)) in others:
                 continue
-            files += _look_at_files(descriptor, folder, len(listed), pending)
+            _look_at_files(descriptor, folder, columns, pending)
+            columns[-1].extend([len(listed)] * (len(columns[0]) - len(columns[-1])))
             listed.append(folder)
         except OSError as error:
+            # A directory counts as a whole or not at all.
+            for column in columns:
+                del column[len(columns[-1]) :]
             place = "/".join((str(folders.roots[folder.root].path), *folder.parts))
             unlisted.append((place, error.strerror or str(error)))
-    return Listing(files, tuple(listed), tuple(unlisted))
+    return Listing(columns, tuple(listed), tuple(unlisted))
 
 
 def _places(folders: Folders) -> Iterator[tuple[int, Path]]:
@@ -97,11 +109,11 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _look_at_files(descriptor: int, folder: Folder, number: int, pending: list[Folder]) -> array[int]:
-    """The audio files of one directory; the directories below it are added to those that are `pending`."""
+def _look_at_files(descriptor: int, folder: Folder, columns: tuple[array[int], ...], pending: list[Folder]) -> None:
+    """Add the audio files of one directory, but for its number; the directories below it to those `pending`."""
     # The hottest lines of a scan: about 5 µs a file, most of it in the system; so nothing is called that needn't be.
-    files = array("q")
-    add, of_folder, suffixes, limit = files.extend, folder.key, AUDIO_SUFFIXES, 2**63
+    keys, sizes, inodes, times = (column.append for column in columns[:-1])
+    of_folder, suffixes, limit = folder.key, AUDIO_SUFFIXES, 2**63
     with os.scandir(descriptor) as entries:
         for entry in entries:
             name = entry.name
@@ -111,10 +123,10 @@ def _look_at_files(descriptor: int, folder: Folder, number: int, pending: list[F
                 except FileNotFoundError:
                     continue
                 inode, mtime_ns = status.st_ino, status.st_mtime_ns
-                if stat.S_ISREG(status.st_mode) and -limit < mtime_ns < limit and inode < limit:
-                    add((hash(name) ^ of_folder, status.st_size, inode, mtime_ns, number))
-                else:
-                    add((hash(name) ^ of_folder, -1, 0, 0, number))
+                is_plain = stat.S_ISREG(status.st_mode) and -limit < mtime_ns < limit and inode < limit
+                keys(hash(name) ^ of_folder)
+                sizes(status.st_size if is_plain else -1)
+                inodes(inode if is_plain else 0)
+                times(mtime_ns if is_plain else 0)
             elif name != STATE_DIRECTORY and entry.is_dir(follow_symlinks=False):
                 pending.append(folder.child(name))
-    return files

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.listing import is_plain_file, list_below
-from audio_cache_daemon.cache.walk import FILE, Walk
+from audio_cache_daemon.cache.walk import Files, Walk, in_order
 from audio_cache_daemon.location import is_audio_name
 from audio_cache_daemon.model import Bools
 from audio_cache_daemon.paths import Folder, Folders, file_key
@@ -45,7 +45,7 @@ class _Relisting:
         self._numbers = {_spell(folder): number for number, folder in enumerate(walk.folders)}
         self._unlisted = [*walk.unlisted]
         self._stale: Bools = np.zeros(len(walk.files), np.bool_)
-        self._fresh: list[NDArray[np.void]] = []
+        self._fresh: list[Files] = []
         self._roots = {os.path.realpath(root.path) for root in folders.roots}
 
     def below_roots(self, paths: Iterable[str]) -> Iterator[str]:
@@ -60,14 +60,13 @@ class _Relisting:
             raise DoubtError(path)
         parent, name = self._enter(path)
         gone = [self._numbers.pop(known) for known in [*self._numbers] if _lies_in(known, path)]
-        self._stale |= np.isin(self._files["folder"], gone)
+        self._stale |= np.isin(self._files.folder, gone)
         status = self._status(parent, name)
         if status is None or not stat.S_ISDIR(status.st_mode):
             return
         listing = list_below(self._folders, [self._listed[parent].child(name)])
-        fresh = np.frombuffer(listing.files, FILE).copy()
-        fresh["folder"] += len(self._listed)
-        self._fresh.append(fresh)
+        fresh = in_order(listing)
+        self._fresh.append(replace(fresh, folder=fresh.folder + np.int32(len(self._listed))))
         self._numbers.update((_spell(folder), len(self._listed) + n) for n, folder in enumerate(listing.folders))
         self._listed += listing.folders
         self._unlisted += listing.unlisted
@@ -76,23 +75,26 @@ class _Relisting:
         """Look at an audio file that came, changed or went."""
         parent, name = self._enter(path)
         key = file_key(self._listed[parent], name)
-        keys = self._files["key"]
+        keys = self._files.key
         first, last = np.searchsorted(keys, [key, key + 1] if key < 2**63 - 1 else [key, key])
         self._stale[first:last] = True
         status = self._status(parent, name)
         if status is None:
             return
         found = (status.st_size, status.st_ino, status.st_mtime_ns) if is_plain_file(status) else (-1, 0, 0)
-        self._fresh.append(np.array([(key, *found, parent)], FILE))
+        self._fresh.append(Files.of(np.array([value]) for value in (key, *found, parent)))
 
     def finish(self) -> Walk:
         """The walk with what was found."""
         if not self._fresh and not self._stale.any():
             return Walk(self._files, tuple(self._listed), tuple(self._unlisted))
-        kept = self._files[~self._stale]
-        fresh = np.concatenate([np.empty(0, FILE), *self._fresh])
-        fresh = fresh[np.argsort(fresh["key"], kind="stable")]
-        files = np.insert(kept, np.searchsorted(kept["key"], fresh["key"]), fresh)
+        kept = self._files.pick(~self._stale) if self._stale.any() else self._files
+        new = [kept.pick(slice(0)), *self._fresh]
+        fresh = Files.of(map(np.concatenate, zip(*(files.columns() for files in new), strict=True)))
+        fresh = fresh.pick(np.argsort(fresh.key, kind="stable"))
+        places = np.searchsorted(kept.key, fresh.key)
+        both = zip(kept.columns(), fresh.columns(), strict=True)
+        files = Files.of(np.insert(old, places, added) for old, added in both)
         return Walk(files, tuple(self._listed), tuple(self._unlisted))
 
     def _enter(self, path: str) -> tuple[int, str]:

@@ -135,7 +135,7 @@ class RetiredItems:
                     folders[root, directory] = folder
                 yield file_key(folders[root, directory], name)
 
-    def find_files(self, walk: Walk, in_use: Ints, unresolved: Collection[int]) -> Retired:
+    def find_files(self, walk: Walk, in_use: Callable[[], Ints], unresolved: Collection[int]) -> Retired:
         """The retired items, with those files that still lie in their places as they were.
 
         A file that a row means, by one of the keys `in_use` or perhaps by an unresolved name (its hash), isn't
@@ -145,12 +145,12 @@ class RetiredItems:
         if not entries:
             return Retired(tuple(run.run for run in self._runs))
         places, pending = walk.find(self.keys)
-        files = walk.files[places] if len(walk.files) else np.zeros(len(entries), walk.files.dtype)
-        for name in ("size", "inode", "mtime_ns"):
-            pending &= files[name] == np.array([getattr(entry, name) for entry in entries], np.int64)
+        for name in ("size", "inode", "mtime_ns") if pending.any() else ():
+            found = getattr(walk.files, name)[places]
+            pending &= found == np.array([getattr(entry, name) for entry in entries], np.int64)
         names = (entry.file.rpartition("/")[2] for entry in entries)
         pending &= np.fromiter((bool(name) and hash(name) not in unresolved for name in names), np.bool_, len(entries))
-        pending &= ~np.isin(self.keys, in_use)
+        pending &= ~np.isin(self.keys, in_use())
         sizes = np.array([entry.size if entry.file else 0 for entry in entries], np.int64)
         numbers = np.repeat(np.arange(len(self._runs)), [len(run.entries) for run in self._runs])
         return Retired(tuple(run.run for run in self._runs), numbers, self.rows, pending, sizes, self._undone)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.beside import beside
 from audio_cache_daemon.cache.coming import with_coming
-from audio_cache_daemon.cache.content import ContentReader, number_groups
-from audio_cache_daemon.cache.files import FileFinder, FileNames
+from audio_cache_daemon.cache.content import ContentReader
+from audio_cache_daemon.cache.files import FileFinder, FileNames, number_groups
 from audio_cache_daemon.cache.index import IndexReader, ProblemLog
 from audio_cache_daemon.cache.listing import Listing, list_files
 from audio_cache_daemon.cache.neighbours import NeighbourNames, read_neighbours
@@ -113,8 +113,9 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         unresolved = frozenset(names.unresolved_names | neighbours.unresolved_names)
         elsewhere, there = walk.find(np.concatenate([neighbours.keys, retired.keys]))
         strays = find_strays(folders, walk, finder.named | walk.mark(elsewhere[there]), unresolved)
-        in_use = np.concatenate([reader.keys[rows.items()], neighbours.keys])
-        held = retired.find_files(walk, in_use, unresolved)
+        held = retired.find_files(
+            walk, lambda: np.concatenate([reader.keys[rows.items()], neighbours.keys]), unresolved
+        )
         inventory = Inventory(
             location=location,
             index=IndexInfo(before, arrays, reader.torn_tail, sample_lines(meta.fileno(), int(rows.offset[-1]))),
@@ -188,11 +189,13 @@ def _build_rows(reader: IndexReader, prompt: NDArray[np.int32], finder: FileFind
     take = reader.columns.take
     keys, offset, folder = reader.keys, take("offset", np.int64), take("folder", np.int32)
     found = finder.find(keys, folder, offset)
-    known = found["root"] >= 0
+    known = found.root >= 0
     used_elsewhere = np.full(len(keys), neighbours.unknown)
     if len(neighbours.keys):
         used_elsewhere |= np.isin(keys, neighbours.keys)
     used_elsewhere |= finder.may_be_meant(keys, folder, neighbours.unresolved_names)
+    # A value that all rows share takes no memory.
+    unknown = np.broadcast_to(np.nan, len(keys))
     return Rows(
         offset=offset,
         readable=take("readable", np.bool_),
@@ -200,17 +203,17 @@ def _build_rows(reader: IndexReader, prompt: NDArray[np.int32], finder: FileFind
         duration=take("duration", np.float64),
         quality=take("quality", np.float64),
         prompt=prompt,
-        state=found["state"].copy(),
-        file=number_groups(keys, known),
-        size=found["size"].copy(),
-        inode=found["inode"].copy(),
-        mtime_ns=found["mtime_ns"].copy(),
-        root=found["root"].copy(),
-        missing_since=np.full(len(keys), np.nan),
-        held_until=np.full(len(keys), np.nan),
-        pinned_until=np.full(len(keys), np.nan),
+        state=found.state,
+        file=found.number,
+        size=found.size,
+        inode=found.inode,
+        mtime_ns=found.mtime_ns,
+        root=found.root,
+        missing_since=unknown,
+        held_until=unknown,
+        pinned_until=unknown,
         used_elsewhere=used_elsewhere & known,
-        content=np.full(len(keys), -1, np.int32),
+        content=np.broadcast_to(np.int32(-1), len(keys)),
         matches={text: reader.matches.take(text, np.uint8) for text in reader.patterns},
     )
 

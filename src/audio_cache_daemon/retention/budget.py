@@ -48,6 +48,8 @@ class Remaining:
 
 def over_budget(inventory: Inventory, budget: Budget, remaining: Remaining, now: float) -> Iterator[Pressure]:
     """What each mark of the budget takes: of the disk, of the size, of the number of items, in this order."""
+    if budget.disk is None and budget.size is None and budget.items is None:
+        return
     order = eviction_order(inventory.rows, budget.evict, now)
     if budget.disk is not None:
         for device in dict.fromkeys(root.device for root in inventory.roots if root.device is not None):
@@ -67,16 +69,22 @@ def over_budget(inventory: Inventory, budget: Budget, remaining: Remaining, now:
 
 def eviction_order(rows: Rows, order: EvictionOrder, now: float) -> Ints:
     """Row numbers in the order in which a budget takes them; without those that lack the value to place them by."""
-    oldest_first = -row_age(rows, now)
-    first: dict[EvictionOrder, Floats] = {
-        "oldest": oldest_first,
-        "lowest_quality": rows.quality,
-        "largest": np.where(rows.size >= 0, -rows.size.astype(np.float64), np.nan),
-    }
-    key = first[order]
-    ties = np.nan_to_num(oldest_first, nan=np.inf)
-    places = np.lexsort((ties, key))
-    return places[~np.isnan(key[places])]
+    key = eviction_key(rows, order, now)
+    placed = len(key) - int(np.count_nonzero(np.isnan(key)))
+    ties = () if order == "oldest" else (np.nan_to_num(-row_age(rows, now), nan=np.inf),)
+    # NaN is sorted behind all numbers.
+    return np.lexsort((*ties, key))[:placed]
+
+
+def eviction_key(rows: Rows, order: EvictionOrder, now: float) -> Floats:
+    """What a budget's order places rows by, the first the lowest; NaN for a row that lacks the value."""
+    match order:
+        case "oldest":
+            return -row_age(rows, now)
+        case "lowest_quality":
+            return rows.quality
+        case "largest":
+            return np.where(rows.size >= 0, -rows.size.astype(np.float64), np.nan)
 
 
 def total_bytes(inventory: Inventory, rows: Bools, strays: Bools) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audio_cache_daemon.model import Bools, Ints, Inventory, Rows
 from audio_cache_daemon.retention.judgement import rank_in_groups
+
+_ROWS_AT_ONCE = 2**16
 
 
 def freed_file_bytes(rows: Rows, order: Ints, before: Bools) -> Ints:
@@ -19,9 +22,14 @@ def freed_file_bytes(rows: Rows, order: Ints, before: Bools) -> Ints:
     return np.where(goes & rows.present()[order] & ~rows.used_elsewhere[order], rows.size[order], 0)
 
 
-def count_namings(rows: Rows, among: Bools) -> Ints:
+def count_namings(rows: Rows, among: Bools) -> NDArray[np.int32]:
     """For each file (by its number) how many of the rows name it as theirs, and it is there."""
-    return np.bincount(rows.file[among & rows.present()], minlength=rows.file_count())
+    counts = np.zeros(rows.file_count(), np.int32)
+    named = among & rows.present()
+    for first in range(0, len(named), _ROWS_AT_ONCE):
+        some = slice(first, first + _ROWS_AT_ONCE)
+        np.add.at(counts, rows.file[some][named[some]], 1)
+    return counts
 
 
 def freed_bytes(inventory: Inventory, order: Ints, before: Bools) -> Ints:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from audio_cache_daemon.model import Bools, Floats, Rows, Truth
-from audio_cache_daemon.retention.judgement import Judgement
+from audio_cache_daemon.model import Bools, Floats, Rows
+from audio_cache_daemon.retention.judgement import Judgement, truths
 from audio_cache_daemon.retention.policy import Compared, Sign
 
 _HOLDS: Mapping[Sign, Callable[[Floats, float], Bools]] = {
@@ -23,9 +23,8 @@ _HOLDS: Mapping[Sign, Callable[[Floats, float], Bools]] = {
 def comparing(rows: Rows, criterion: Compared) -> Judgement:
     """Which rows' score, or duration, stands to the limit as the sign says; an unknown one is undecidable."""
     value = rows.quality if criterion.measure == "quality" else _known_durations(rows, criterion.limit)
-    holds = np.where(_HOLDS[criterion.sign](value, criterion.limit), Truth.TRUE, Truth.FALSE)
-    truth = np.where(np.isnan(value), Truth.UNDECIDABLE, holds)
-    return Judgement(truth.astype(np.uint8), value, criterion.limit)
+    truth = truths(_HOLDS[criterion.sign](value, criterion.limit), np.isnan(value))
+    return Judgement(truth, value, criterion.limit)
 
 
 def _known_durations(rows: Rows, limit: float) -> Floats:

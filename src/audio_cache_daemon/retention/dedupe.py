@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
-from audio_cache_daemon.model import Bools, Floats, Ints, Rows, Truth
-from audio_cache_daemon.retention.judgement import Judgement, rank_in_groups, row_age
+from audio_cache_daemon.model import Bools, Floats, Rows
+from audio_cache_daemon.retention.judgement import Judgement, rank_in_groups, row_age, truths
 from audio_cache_daemon.retention.likeness import find_copies
 from audio_cache_daemon.retention.policy import Dedupe, Preference
 from audio_cache_daemon.retention.takes import Takes, rank_takes
@@ -41,13 +42,13 @@ def surplus(rows: Rows, criterion: Dedupe, left: Bools, protected: Bools, now: f
         keys = _keys(rows, criterion, age)
         unplaceable = np.logical_or.reduce([np.isnan(key) for key in keys]) & members & ~protected
         ranks = rank_in_groups(group, members & ~unplaceable, [~protected, ~rows.present(), *keys])
-    truth = np.where(ranks > criterion.keep, Truth.TRUE, Truth.FALSE)
-    truth[protected] = Truth.FALSE
-    truth[unplaceable] = Truth.UNDECIDABLE
-    first = np.full(int(group.max(initial=-1)) + 1, -1, np.int64)
+    truth = truths((ranks > criterion.keep) & ~protected, unplaceable)
+    # One place more, the last, for rows of no group: their number is -1.
+    first = np.full(int(group.max(initial=-1)) + 2, -1, np.int32)
     first[group[ranks == 1]] = np.flatnonzero(ranks == 1)
-    keeper = np.where(members, first[group] if len(first) else -1, -1)
-    return Judgement(truth.astype(np.uint8), np.where(ranks > 0, ranks, np.nan), float(criterion.keep), keeper)
+    keeper = first[group]
+    keeper[~members] = -1
+    return Judgement(truth, np.where(ranks > 0, ranks, np.nan), float(criterion.keep), keeper)
 
 
 def _keys(rows: Rows, criterion: Dedupe, age: Floats) -> list[Floats]:
@@ -70,12 +71,11 @@ def _copies(rows: Rows, criterion: Dedupe, members: Bools, protected: Bools, now
     compared = np.flatnonzero(members & several & ~open_ones)
     order = compared[np.lexsort([key[compared] for key in (*reversed(keys), ~protected)])]
     copies = find_copies(sounds, order, group, protected, criterion.similarity)
-    truth = np.where(copies.keeper >= 0, Truth.TRUE, Truth.FALSE)
-    truth[open_ones & ~protected] = Truth.UNDECIDABLE
-    return Judgement(truth.astype(np.uint8), copies.likeness, criterion.similarity, copies.keeper)
+    truth = truths(copies.keeper >= 0, open_ones & ~protected)
+    return Judgement(truth, copies.likeness, criterion.similarity, copies.keeper)
 
 
-def _rank_by_ear(takes: Takes, criterion: Dedupe, members: Bools) -> tuple[Bools, Ints]:
+def _rank_by_ear(takes: Takes, criterion: Dedupe, members: Bools) -> tuple[Bools, NDArray[np.signedinteger]]:
     """Which members can't be ranked, and the ranks of the others; a prompt with few takes is left as it is."""
     prompt = takes.rows.prompt
     several = np.bincount(prompt[members], minlength=int(prompt.max(initial=0)) + 1)[prompt] > criterion.keep

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audio_cache_daemon.model import Bools, Floats, Ints, Rows, Strays, Truth, Truths
+
+_RANKED_AT_ONCE = 2**17
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +25,29 @@ class Judgement:
     truth: Truths
     value: Floats
     threshold: float = np.nan
-    keeper: Ints | None = None
+    keeper: NDArray[np.signedinteger] | None = None
 
 
-def judge_false(count: int) -> Judgement:
-    """A condition that holds for none of `count` subjects."""
-    return Judgement(np.full(count, Truth.FALSE, np.uint8), np.full(count, np.nan))
+def judge_all(count: int, truth: Truth) -> Judgement:
+    """A condition of which the same is true for all of `count` subjects, by no measure."""
+    return Judgement(np.broadcast_to(np.uint8(truth), count), unmeasured(count))
+
+
+def unmeasured(count: int) -> Floats:
+    """The values of a condition that measures nothing: NaN, once for all of `count` subjects."""
+    return np.broadcast_to(np.nan, count)
+
+
+def truths(holds: Bools, unknown: Bools) -> Truths:
+    """Undecidable where it is unknown whether a condition holds, else whether it does."""
+    truth = np.where(holds, np.uint8(Truth.TRUE), np.uint8(Truth.FALSE))
+    truth[unknown] = Truth.UNDECIDABLE
+    return truth
 
 
 def judge_older(age: Floats, seconds: float) -> Judgement:
     """Whether ages are over `seconds`: exactly that old is not over it, an unknown age (NaN) is undecidable."""
-    truth = np.where(np.isnan(age), Truth.UNDECIDABLE, np.where(age > seconds, Truth.TRUE, Truth.FALSE))
-    return Judgement(truth.astype(np.uint8), age, seconds)
+    return Judgement(truths(age > seconds, np.isnan(age)), age, seconds)
 
 
 def age_since(moment: Floats, now: float) -> Floats:
@@ -53,16 +67,24 @@ def stray_age(strays: Strays, now: float) -> Floats:
     return age_since(strays.changed, now)
 
 
-def rank_in_groups(group: NDArray[Any], members: Bools, keys: Sequence[NDArray[Any]]) -> Ints:
+def rank_in_groups(group: NDArray[Any], members: Bools, keys: Sequence[NDArray[Any]]) -> NDArray[np.int32]:
     """The place of each member in its group, from 1; 0 for those that are no members or in no group (-1).
 
     `keys` are compared from first to last, lower values rank first; the lower number breaks what ties remain.
     """
-    ranks = np.zeros(len(group), np.int64)
-    subset = np.flatnonzero(members & (group >= 0))
-    order = subset[np.lexsort((*(key[subset] for key in reversed(keys)), group[subset]))]
-    sorted_group = group[order]
-    starts = np.flatnonzero(np.r_[True, sorted_group[1:] != sorted_group[:-1]][: len(order)])
-    sizes = np.diff(np.append(starts, len(order)))
-    ranks[order] = np.arange(len(order)) - np.repeat(starts, sizes) + 1
+    ranks = np.zeros(len(group), np.int32)
+    for subset in _whole_groups(group, members & (group >= 0)):
+        order = subset[np.lexsort((*(key[subset] for key in reversed(keys)), group[subset]))]
+        sorted_group = group[order]
+        starts = np.flatnonzero(np.append(True, sorted_group[1:] != sorted_group[:-1])[: len(order)])
+        sizes = np.diff(np.append(starts, len(order)))
+        ranks[order] = np.arange(len(order)) - np.repeat(starts, sizes) + 1
     return ranks
+
+
+def _whole_groups(group: NDArray[Any], members: Bools) -> Iterator[Ints]:
+    """The members in parts that hold each group as a whole: to sort all at once takes 60 bytes of each."""
+    parts = 1 + int(np.count_nonzero(members)) // _RANKED_AT_ONCE
+    bounds = np.linspace(0, int(group.max(initial=0)) + 1, parts + 1).astype(np.int64).tolist()
+    for low, high in pairwise(bounds):
+        yield np.flatnonzero(members & (group >= low) & (group < high) if parts > 1 else members)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from audio_cache_daemon.model import Rows
-from audio_cache_daemon.retention.judgement import Judgement
+from audio_cache_daemon.retention.judgement import Judgement, unmeasured
 
 
 def matching(rows: Rows, expression: str) -> Judgement:
     """Which rows' prompts match, as the scan found them to."""
-    return Judgement(rows.matches[expression], np.full(len(rows), np.nan))
+    return Judgement(rows.matches[expression], unmeasured(len(rows)))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audio_cache_daemon.model import Bools, Evictions, Floats, Ints, Inventory, ItemState, Plan, PlanRule, Truth
-from audio_cache_daemon.retention.budget import BUDGET_RULES, Pressure, Remaining, eviction_order, over_budget
+from audio_cache_daemon.retention.budget import BUDGET_RULES, Pressure, Remaining, eviction_key, over_budget
 from audio_cache_daemon.retention.bytes_freed import freed_file_bytes
 from audio_cache_daemon.retention.judgement import Judgement
 from audio_cache_daemon.retention.limits import RunLimits
@@ -45,6 +44,8 @@ def plan_evictions(inventory: Inventory, policy: Policy, now: float, *, enforce_
         strays.take(verdict.taken_strays, verdict.number, verdict.strays)
         undecided |= verdict.rows.truth == Truth.UNDECIDABLE
         held |= (verdict.rows.truth == Truth.TRUE) & (protected >= 0)
+        # Before the next one is made: of a million rows it holds 16 MB.
+        del verdict
     limits = RunLimits(inventory, policy.limits if enforce_limits else Limits(None, None))
     refusals = limits.refuse_rules(rows.taken, strays.taken)
     movable = inventory.rows.decided() & (protected < 0)
@@ -69,47 +70,34 @@ def plan_evictions(inventory: Inventory, policy: Policy, now: float, *, enforce_
     )
 
 
-@dataclass(slots=True, init=False)
 class _Ownership:
-    """Which rule owns each subject, and what it measured."""
-
-    rule: NDArray[np.int16]
-    value: Floats
-    threshold: Floats
-    keeper: Ints
+    """Which subjects are taken, by which rule, and what it measured: each rule's takings in turn."""
 
     def __init__(self, count: int) -> None:
-        self.rule = np.full(count, -1, np.int16)
-        self.value = np.full(count, np.nan)
-        self.threshold = np.full(count, np.nan)
-        self.keeper = np.full(count, -1, np.int64)
-
-    @property
-    def taken(self) -> Bools:
-        return self.rule >= 0
+        self.taken: Bools = np.zeros(count, np.bool_)
+        self._takings: list[tuple[Any, ...]] = []
 
     def take(self, taken: Bools, rule: int, judgement: Judgement) -> None:
-        self.rule[taken] = rule
-        self.value[taken] = judgement.value[taken]
-        self.threshold[taken] = judgement.threshold
-        if judgement.keeper is not None:
-            self.keeper[taken] = judgement.keeper[taken]
+        subjects = np.flatnonzero(taken)
+        keeper = judgement.keeper[subjects] if judgement.keeper is not None else -1
+        self._note(subjects, rule, judgement.value[subjects], judgement.threshold, keeper)
 
     def take_under_pressure(self, subjects: Ints, rule: int, pressure: Pressure) -> None:
-        self.rule[subjects] = rule
-        self.value[subjects] = pressure.value
-        self.threshold[subjects] = pressure.threshold
+        self._note(subjects, rule, pressure.value, pressure.threshold, -1)
+
+    def _note(self, subjects: Ints, *reason: Floats | Ints | float) -> None:
+        self.taken[subjects] = True
+        self._takings.append((subjects.astype(np.int32), *reason))
 
     def evictions(self, freed: Callable[[Ints], Ints]) -> Evictions:
         subject = np.flatnonzero(self.taken)
-        return Evictions(
-            subject,
-            self.rule[subject],
-            self.value[subject],
-            self.threshold[subject],
-            self.keeper[subject],
-            freed(subject),
-        )
+        rule, keeper = np.empty(len(subject), np.int16), np.empty(len(subject), np.int64)
+        value, threshold = np.empty(len(subject)), np.empty(len(subject))
+        while self._takings:
+            subjects, *reason = self._takings.pop()
+            places = np.searchsorted(subject, subjects)
+            rule[places], value[places], threshold[places], keeper[places] = reason
+        return Evictions(subject, rule, value, threshold, keeper, freed(subject))
 
 
 def _take_pressures(
@@ -133,13 +121,11 @@ def _take_pressures(
 
 def _unplaceable(inventory: Inventory, policy: Policy, now: float) -> Bools:
     """Items that the budget's order can't place, if there is a budget."""
-    unplaceable = np.zeros(len(inventory.rows), np.bool_)
     budget = policy.budget
-    if budget.size or budget.items or budget.disk:
-        unplaceable[:] = True
-        unplaceable[eviction_order(inventory.rows, budget.evict, now)] = False
-        unplaceable &= inventory.rows.decided() if budget.evict != "largest" else False
-    return unplaceable
+    # A size is unknown only of a file that isn't there, and that frees nothing.
+    if budget.evict == "largest" or not (budget.size or budget.items or budget.disk):
+        return np.zeros(len(inventory.rows), np.bool_)
+    return np.isnan(eviction_key(inventory.rows, budget.evict, now)) & inventory.rows.decided()
 
 
 def describe_rules(policy: Policy) -> tuple[PlanRule, ...]:

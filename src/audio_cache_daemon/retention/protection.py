@@ -11,6 +11,7 @@ from audio_cache_daemon.retention.judgement import (
     rank_in_groups,
     row_age,
     stray_age,
+    truths,
 )
 from audio_cache_daemon.retention.pattern import matching
 from audio_cache_daemon.retention.policy import (
@@ -91,6 +92,4 @@ def _first_of_prompt(rows: Rows, count: int, keys: list[NDArray[np.float64]]) ->
     """Whether rows are among the first `count` of their prompt whose file is there; the first key must be known."""
     placeable = ~np.isnan(keys[0]) & (rows.prompt >= 0)
     ranks = rank_in_groups(rows.prompt, rows.present() & placeable, keys)
-    truth = np.where((ranks > 0) & (ranks <= count), Truth.TRUE, Truth.FALSE)
-    truth[rows.present() & ~placeable] = Truth.UNDECIDABLE
-    return truth.astype(np.uint8)
+    return truths((ranks > 0) & (ranks <= count), rows.present() & ~placeable)

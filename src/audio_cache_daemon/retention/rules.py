@@ -11,7 +11,7 @@ from audio_cache_daemon.model import Bools, Inventory, Truth
 from audio_cache_daemon.retention.budget import Remaining
 from audio_cache_daemon.retention.compared import comparing
 from audio_cache_daemon.retention.dedupe import surplus
-from audio_cache_daemon.retention.judgement import Judgement, judge_false, judge_older, row_age, stray_age
+from audio_cache_daemon.retention.judgement import Judgement, judge_all, judge_older, row_age, stray_age
 from audio_cache_daemon.retention.max_age import expired
 from audio_cache_daemon.retention.pattern import matching
 from audio_cache_daemon.retention.policy import Compared, Dedupe, Everything, InState, MaxAge, Pattern, Rule
@@ -37,14 +37,17 @@ def judge_rules(
     left_rows = np.ones(len(inventory.rows), np.bool_)
     left_strays = np.ones(len(inventory.strays), np.bool_)
     selectable = inventory.rows.decided() & ~protected_rows
-    for number, rule in enumerate(rules):
+
+    def judge(number: int, rule: Rule) -> RuleVerdict:
         rows = _narrow_rows(rule, _judge_rows(rule, inventory, left_rows, protected_rows, now), inventory, now)
         strays = _narrow_strays(rule, _judge_strays(rule, inventory, now), inventory, now)
         taken_rows = (rows.truth == Truth.TRUE) & left_rows & selectable
         taken_strays = (strays.truth == Truth.TRUE) & left_strays & ~protected_strays
-        left_rows = left_rows & ~taken_rows
-        left_strays = left_strays & ~taken_strays
-        yield RuleVerdict(number, rows, strays, taken_rows, taken_strays)
+        left_rows[taken_rows] = False
+        left_strays[taken_strays] = False
+        return RuleVerdict(number, rows, strays, taken_rows, taken_strays)
+
+    yield from (judge(number, rule) for number, rule in enumerate(rules))
 
 
 def remaining_after(inventory: Inventory, verdicts: Iterable[RuleVerdict], protected: tuple[Bools, Bools]) -> Remaining:
@@ -66,11 +69,11 @@ def _judge_rows(rule: Rule, inventory: Inventory, left: Bools, protected: Bools,
         case Dedupe() as criterion:
             return surplus(rows, criterion, left, protected, now)
         case InState(state):
-            return missing(rows, now) if state == "missing" else judge_false(len(rows))
+            return missing(rows, now) if state == "missing" else judge_all(len(rows), Truth.FALSE)
         case Compared() as criterion:
             return comparing(rows, criterion)
         case Everything():
-            return Judgement(np.full(len(rows), Truth.TRUE, np.uint8), np.full(len(rows), np.nan))
+            return judge_all(len(rows), Truth.TRUE)
 
 
 def _judge_strays(rule: Rule, inventory: Inventory, now: float) -> Judgement:
@@ -78,7 +81,7 @@ def _judge_strays(rule: Rule, inventory: Inventory, now: float) -> Judgement:
         case InState("orphan" | "leftover" as state):
             return unnamed(inventory, state, now)
         case _:
-            return judge_false(len(inventory.strays))
+            return judge_all(len(inventory.strays), Truth.FALSE)
 
 
 def _narrow_rows(rule: Rule, judgement: Judgement, inventory: Inventory, now: float) -> Judgement:
