@@ -129,7 +129,7 @@ def _find_first(digests: NDArray[np.void]) -> Ints:
     new[1:] = ordered[1:] != ordered[:-1]
     first = np.empty(len(order), np.int64)
     # The sort is stable, so that the first of equal lines is the one of the lowest number.
-    first[order] = order[new][np.cumsum(new) - 1]
+    first[order] = order[new][np.cumsum(new, dtype=np.int32) - 1]
     return first
 
 

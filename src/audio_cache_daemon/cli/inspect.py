@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 
 import click
 
@@ -74,7 +75,7 @@ def grouped(choice: Choice, limit: int) -> None:
     result = []
     for target, inventory in _scan(choice):
         numbers = group_by_prompt(inventory, at_least=1)
-        groups = [view_items(inventory, group) for group in numbers[:limit]]
+        groups = [view_items(inventory, group) for group in islice(numbers, limit)]
         result.append((target.settings.location.name, len(numbers), groups))
     if wants_json(choice):
         print_json({"caches": [{"cache": name, "prompts": groups_as_json(groups)} for name, _, groups in result]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import islice
 
 import click
 
@@ -155,8 +156,8 @@ def _print_duplicates(choice: Choice, limit: int) -> None:
     target = choose_target(choice)
     inventory = scan_cache(target.settings.location, ScanNeeds(), Surroundings(target.neighbours))
     groups = group_by_prompt(inventory, at_least=2)
-    surplus = sum(len(group) - 1 for group in groups)
-    shown = [view_items(inventory, group) for group in (groups if wants_json(choice) else groups[:limit])]
+    surplus = int(groups.size.sum()) - len(groups)
+    shown = [view_items(inventory, group) for group in (groups if wants_json(choice) else islice(groups, limit))]
     if wants_json(choice):
         name = target.settings.location.name
         print_json({"cache": name, "groups": len(groups), "duplicates": surplus, "prompts": groups_as_json(shown)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import combinations, islice
 from pathlib import Path
 
@@ -167,10 +168,14 @@ def _lint_below(key: str, root: Path) -> Iterator[LintFinding]:
 
 def _directories(root: Path) -> Iterator[Path]:
     """The root and the directories below it, those too that can't be entered."""
-    yield root
-    for directory, below, _ in os.walk(root):
-        below[:] = sorted(name for name in below if name != STATE_DIRECTORY)
-        yield from (path for name in below if not (path := Path(directory, name)).is_symlink())
+    pending = [root]
+    while pending:
+        directory = pending.pop()
+        yield directory
+        # Not os.walk: it would hold the names of all files, of which there may be a million.
+        with suppress(OSError), os.scandir(directory) as entries:
+            names = [e.name for e in entries if e.name != STATE_DIRECTORY and e.is_dir(follow_symlinks=False)]
+            pending += (directory / name for name in sorted(names, reverse=True))
 
 
 def _count(directories: list[Path]) -> str:

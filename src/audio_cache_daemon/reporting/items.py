@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -71,15 +72,33 @@ def sort_items(inventory: Inventory, key: SortKey, *, ascending: bool) -> Ints:
     return numbers[np.argsort(values if ascending else -values, kind="stable")]
 
 
-def group_by_prompt(inventory: Inventory, at_least: int) -> list[Ints]:
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Rows in groups: the numbers of those of group i are `rows[start[i] : start[i] + size[i]]`."""
+
+    rows: Ints
+    start: Ints
+    size: Ints
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __iter__(self) -> Iterator[Ints]:
+        return (self.rows[start : start + size] for start, size in zip(self.start, self.size, strict=True))
+
+
+def group_by_prompt(inventory: Inventory, at_least: int) -> Groups:
     """Row numbers of the items of each prompt with so many, the most takes first; in each the newest first."""
     rows = inventory.rows
     newest_first = sort_items(inventory, "timestamp", ascending=False)
     newest_first = newest_first[rows.prompt[newest_first] >= 0]
     order = newest_first[np.argsort(rows.prompt[newest_first], kind="stable")]
-    starts = np.flatnonzero(np.diff(rows.prompt[order])) + 1
-    groups = [group for group in np.split(order, starts) if len(group) >= max(1, at_least)]
-    return sorted(groups, key=lambda group: (-len(group), int(group.min())))
+    start = np.flatnonzero(np.diff(rows.prompt[order], prepend=-1))
+    size = np.diff(start, append=len(order))
+    first = np.minimum.reduceat(order, start) if len(start) else start
+    chosen = np.lexsort((first, -size))
+    chosen = chosen[size[chosen] >= at_least]
+    return Groups(order, start[chosen], size[chosen])
 
 
 def groups_as_json(groups: Sequence[Sequence[ItemView]]) -> list[dict[str, object]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,7 @@ from audio_cache_daemon.retention.protection import (
     judge_stray_protection,
     protect_strays,
 )
-from audio_cache_daemon.retention.rules import judge_rules, remaining_after
+from audio_cache_daemon.retention.rules import RuleVerdict, judge_rules, remaining_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,9 @@ def explain_row(inventory: Inventory, policy: Policy, now: float, row: int) -> E
     plan = plan_evictions(inventory, policy, now)
     protected = plan.protected >= 0
     protected_strays = protect_strays(inventory.strays, policy.protect, now) >= 0
-    verdicts = list(judge_rules(inventory, policy.rules, (protected, protected_strays), now))
+    verdicts = judge_rules(inventory, policy.rules, (protected, protected_strays), now)
+    judged_rows: list[tuple[int, Judgement]] = []
+    remaining = remaining_after(inventory, _noting(verdicts, row, judged_rows), (protected, protected_strays))
     until = {PINNED: inventory.rows.pinned_until[row], RESTORED: inventory.rows.held_until[row]}
     held = [(name, Truth.TRUE) for name, moment in until.items() if moment > now]
     judged = [
@@ -69,8 +71,7 @@ def explain_row(inventory: Inventory, policy: Policy, now: float, row: int) -> E
         for protection in policy.protect
     ]
     due = when_due(inventory, policy, now, "row", row)
-    rules = _explain_rules(policy, ((verdict.number, verdict.rows) for verdict in verdicts), row, due)
-    remaining = remaining_after(inventory, verdicts, (protected, protected_strays))
+    rules = _explain_rules(policy, judged_rows, 0, due)
     return Explanation(
         plan=plan,
         decided=bool(inventory.rows.decided()[row]),
@@ -80,6 +81,14 @@ def explain_row(inventory: Inventory, policy: Policy, now: float, row: int) -> E
         next_owner=_next_owner(rules, due),
         places=tuple(budget_places(inventory, policy.budget, remaining, now, row)),
     )
+
+
+def _noting(verdicts: Iterable[RuleVerdict], row: int, judged: list[tuple[int, Judgement]]) -> Iterator[RuleVerdict]:
+    """Hand the verdicts on, and note of each what it says of the row: of all rows they take much memory."""
+    for verdict in verdicts:
+        of_row = verdict.rows.truth[row : row + 1].copy(), verdict.rows.value[row : row + 1].copy()
+        judged.append((verdict.number, Judgement(*of_row, verdict.rows.threshold)))
+        yield verdict
 
 
 def explain_stray(inventory: Inventory, policy: Policy, now: float, stray: int) -> Explanation:
