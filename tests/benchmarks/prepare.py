@@ -1,7 +1,8 @@
 """Makes what the benchmarks run on, in a process of its own: `run.py` must stay small (see there).
 
-DIRECTORY/master is the cache, with rows that name files under DIRECTORY/work; DIRECTORY/kept holds an index of the
-size that `clean --days 30` leaves. Prints nothing; does nothing when they are there and fresh.
+DIRECTORY/work is the cache, DIRECTORY/copies one of which every twentieth file is a copy of another. DIRECTORY/kept
+holds an index of the size that `clean --days 30` leaves, DIRECTORY/most one without every tenth row. Prints nothing;
+does nothing when they are there and fresh.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import json
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,9 @@ MAX_AGE = 86400.0
 
 KEEP_AGE = 30 * 86400.0
 
-STANDARD_POLICY = r"""version: 1
+_BYTES = (100, 4000)
+
+CACHE = """version: 1
 caches:
   bench:
     path: {work}/audio/audio_cache
@@ -31,25 +35,38 @@ caches:
     writer: {{mode: stopped}}
 policies:
   standard:
-    protect:
-      - {{name: too-young, age: "< 1h"}}
-      - {{name: brand, pattern: '^(brand|showreel):'}}
-      - {{name: best-take, keep_best: 1}}
+"""
+
+STANDARD_POLICY = r"""    protect:
+      - {name: too-young, age: "< 1h"}
+      - {name: brand, pattern: '^(brand|showreel):'}
+      - {name: best-take, keep_best: 1}
     rules:
-      - {{name: stale, max_age: 30d}}
-      - {{name: tests, pattern: '\b(test|debug|temp)\b'}}
-      - {{name: takes, dedupe: {{by: prompt, keep: 5, prefer: [quality, newest]}}}}
-      - {{name: gone, state: missing, min_age: 24h}}
-      - {{name: orphans, state: orphan, min_age: 48h}}
-      - {{name: leftovers, state: leftover, min_age: 6h}}
+      - {name: stale, max_age: 30d}
+      - {name: tests, pattern: '\b(test|debug|temp)\b'}
+      - {name: takes, dedupe: {by: prompt, keep: 5, prefer: [quality, newest]}}
+      - {name: gone, state: missing, min_age: 24h}
+      - {name: orphans, state: orphan, min_age: 48h}
+      - {name: leftovers, state: leftover, min_age: 6h}
     budget:
-      size: {{high: 20GiB, low: 16GiB}}
-      items: {{high: 50000, low: 45000}}
+      size: {high: 20GiB, low: 16GiB}
+      items: {high: 50000, low: 45000}
       evict: oldest
-    limits: {{max_items: 5000, max_percent: 50}}
-    trash: {{keep: 7d, max_size: 2GiB}}
+    limits: {max_items: 5000, max_percent: 50}
+    trash: {keep: 7d, max_size: 2GiB}
 """
 """The interface's `standard` policy without the rules that read audio, and without marks for the disk it runs on."""
+
+FOR_GOOD = """    rules:
+      - {name: stale, max_age: 30d}
+    trash: {keep: 0}
+"""
+
+COPIES = """    rules:
+      - {name: same, dedupe: {by: content, keep: 1}}
+"""
+
+SHARE_OF_COPIES = 0.05
 
 
 def main() -> None:
@@ -72,24 +89,28 @@ def _is_fresh(directory: Path, rows: int, now: float) -> bool:
 
 
 def _prepare(directory: Path, rows: int, now: float) -> None:
-    work, master, kept = (directory / name for name in ("work", "master", "kept"))
-    for stale in (work, master, kept):
-        shutil.rmtree(stale, ignore_errors=True)
-    (directory / "made.json").unlink(missing_ok=True)
-    cache = make_cache(work, rows, BulkOptions(now, audio_bytes=(100, 4000)))
-    _write_kept_index(cache.path, kept, now)
-    work.rename(master)
-    (directory / "config.yaml").write_text(STANDARD_POLICY.format(work=work))
+    shutil.rmtree(directory)
+    work, copies = directory / "work", directory / "copies"
+    cache = make_cache(work, rows, BulkOptions(now, audio_bytes=_BYTES))
+    make_cache(copies, rows, BulkOptions(now, audio_bytes=_BYTES, copies=SHARE_OF_COPIES, vectors=False))
+    write_part(cache.path, directory / "kept", lambda _, line: _stays(line, now))
+    write_part(cache.path, directory / "most", lambda number, _: number % 10 != 0)
+    for name, of, policy in (
+        ("config", work, STANDARD_POLICY),
+        ("for-good", work, FOR_GOOD),
+        ("copies", copies, COPIES),
+    ):
+        (directory / f"{name}.yaml").write_text(CACHE.format(work=of) + policy)
     (directory / "made.json").write_text(json.dumps({"rows": rows, "now": now}))
 
 
-def _write_kept_index(cache: Path, kept: Path, now: float) -> None:
-    """The rows that are at most 30 days old, or of unknown age, with their vectors."""
-    kept.mkdir()
-    with (cache / META_NAME).open("rb") as meta, (kept / META_NAME).open("wb") as new:
-        rows = [index for index, line in enumerate(meta) if _stays(line, now) and new.write(line)]
+def write_part(cache: Path, part: Path, stays: Callable[[int, bytes], bool]) -> None:
+    """An index of the rows that stay, told of their numbers and lines, with their vectors."""
+    part.mkdir()
+    with (cache / META_NAME).open("rb") as meta, (part / META_NAME).open("wb") as new:
+        rows = [number for number, line in enumerate(meta) if stays(number, line) and new.write(line)]
     for name in ARRAY_NAMES:
-        np.save(kept / name, np.load(cache / name)[rows])
+        np.save(part / name, np.load(cache / name, mmap_mode="r")[rows])
 
 
 def _stays(line: bytes, now: float) -> bool:

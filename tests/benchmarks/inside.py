@@ -1,0 +1,196 @@
+"""Measures a part of what our program does, and prints its seconds and the most megabytes held in them.
+
+`inside.py retire|compact|look|scrape CONFIG`, of the first cache in the configuration. The rest of a process, such as
+the first look at everything, isn't counted. `retire` and `look` change the cache; `compact` copies its index first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from audio_cache_daemon.cache.scan import scan_cache
+from audio_cache_daemon.cache.tail import Tail
+from audio_cache_daemon.config.load import load_settings
+from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
+from audio_cache_daemon.daemon.look import look_at
+from audio_cache_daemon.eviction.compact import compact_retired
+from audio_cache_daemon.eviction.execution import Execution
+from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
+from audio_cache_daemon.maintenance import run_maintenance
+from audio_cache_daemon.model import ItemState, Plan, RunResult, ScanNeeds
+from audio_cache_daemon.request import Listener, RunRequest, Target
+from audio_cache_daemon.retention.policy import Budget, Limits, Marks, Policy
+
+ITEMS = 100
+"""So many are retired, or added."""
+
+SCRAPES = 20
+PORT = 19_417
+
+
+class Stretch:
+    """What is measured: its seconds, and the most memory that a process held in it."""
+
+    seconds = 0.0
+    megabytes = 0.0
+
+
+@contextmanager
+def stretch() -> Iterator[Stretch]:
+    """Measure what is done in the context."""
+    measured = Stretch()
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
+    begin = time.perf_counter()
+    yield measured
+    measured.seconds = time.perf_counter() - begin
+    measured.megabytes = high_water("self")
+
+
+def high_water(process: int | str) -> float:
+    """The most memory that a process held, in megabytes."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def retire(settings: CacheSettings) -> Stretch:
+    """A hundred items retired beside a generator that may run, from the plan on."""
+    location = settings.location
+    items = int(scan_cache(location, ScanNeeds()).rows.items().sum()) - ITEMS
+    policy = Policy("bench", budget=Budget(items=Marks(items, items)), limits=Limits(None, None))
+    writer = WriterSettings("live", started_file=location.path / "started")
+    target = Target(CacheSettings(location, policy, writer), location.state_directory / "audit.jsonl")
+    begun: list[float] = []
+
+    def planned(plan: Plan) -> None:
+        assert len(plan.rows) == ITEMS
+        begun.append(time.perf_counter())
+
+    report = run_maintenance(target, RunRequest(time.time(), "bench"), time.time, Listener(planned=planned))
+    measured = Stretch()
+    measured.seconds = time.perf_counter() - begun[0]
+    assert report.result == RunResult.SUCCESS, report
+    return measured
+
+
+def compact(settings: CacheSettings) -> Stretch:
+    """Every tenth row dropped from a copy of the index."""
+    copy = settings.location.path.with_name("compacted")
+    copy.mkdir()
+    try:
+        for name in (META_NAME, *ARRAY_NAMES):
+            shutil.copyfile(settings.location.path / name, copy / name)
+        os.sync()
+        inventory = scan_cache(CacheLocation("bench", copy, (copy,)), ScanNeeds())
+        state = inventory.rows.state.copy()
+        state[::10] = ItemState.RETIRED
+        inventory = replace(inventory, rows=replace(inventory.rows, state=state))
+        with stretch() as measured:
+            compact_retired(inventory, Execution("bench", to_trash=False))
+    finally:
+        shutil.rmtree(copy)
+    return measured
+
+
+def look(settings: CacheSettings) -> Stretch:
+    """The look after one at everything, a hundred items having been added meanwhile."""
+    target, tail = Target(settings, settings.location.state_directory / "audit.jsonl"), Tail(settings.location)
+    outlook = look_at(target, time.time(), tail, None).outlook
+    tail.touch(add_items(settings.location), ())
+    with stretch() as measured:
+        found = look_at(target, time.time(), tail, outlook)
+    assert found.is_whole
+    return measured
+
+
+def add_items(location: CacheLocation) -> list[str]:
+    """Add items like the last one; the paths of their files."""
+    root = Path(os.path.realpath(location.audio_roots[0]))
+    meta = location.path / META_NAME
+    with meta.open("rb") as lines:
+        lines.seek(-4096, os.SEEK_END)
+        row = json.loads(lines.read().splitlines()[-1])
+    now = time.time()
+    paths = [str(root / f"added_{int(now * 1000) + number}.wav") for number in range(ITEMS)]
+    with meta.open("a") as lines:
+        for path in paths:
+            Path(path).write_bytes(b"sound")
+            lines.write(json.dumps({**row, "path": path, "timestamp": now}) + "\n")
+    for name in ARRAY_NAMES:
+        extend(location.path / name)
+    return paths
+
+
+def extend(array: Path) -> None:
+    """Repeat the last row of an array."""
+    rows, width = np.load(array, mmap_mode="r").shape
+    with array.open("r+b") as file:
+        file.seek(-4 * width, os.SEEK_END)
+        last = file.read()
+        file.write(last * ITEMS)
+        file.seek(0)
+        header = {"descr": "<f4", "fortran_order": False, "shape": (rows + ITEMS, width)}
+        np.lib.format.write_array_header_1_0(file, header)
+
+
+def scrape(settings: CacheSettings) -> Stretch:
+    """A scrape of the running service's metrics, the median of some; its memory."""
+    config = settings.location.path.parent.parent / "service.json"
+    cache = {"path": str(settings.location.path), "audio_roots": [str(settings.location.audio_roots[0])]}
+    document = {
+        "version": 1,
+        "caches": {"bench": {**cache, "policy": "none", "writer": {"mode": "stopped"}}},
+        "policies": {"none": {"rules": [{"name": "never", "max_age": "4000d"}]}},
+        "http": {"listen": f"127.0.0.1:{PORT}"},
+        "log": {"level": "debug", "format": "json"},
+    }
+    config.write_text(json.dumps(document))
+    command = [sys.executable, "-m", "audio_cache_daemon", "--config", str(config), "run"]
+    service = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert service.stderr is not None
+    try:
+        any("looked: " in line for line in service.stderr)
+        measured = Stretch()
+        measured.seconds = statistics.median(time_scrape() for _ in range(SCRAPES))
+        measured.megabytes = high_water(service.pid)
+    finally:
+        service.kill()
+        service.wait()
+    return measured
+
+
+def time_scrape() -> float:
+    """Seconds from the request to the last byte."""
+    begin = time.perf_counter()
+    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics") as answer:
+        answer.read()
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    """Measure one thing."""
+    parts = {each.__name__: each for each in (retire, compact, look, scrape)}
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("part", choices=parts)
+    parser.add_argument("config", type=Path)
+    arguments = parser.parse_args()
+    settings = next(iter(load_settings(arguments.config, os.environ).caches.values()))
+    measured = parts[arguments.part](settings)
+    sys.stdout.write(f"{measured.seconds:.6f} {measured.megabytes or high_water('self'):.1f}\n")
+
+
+if __name__ == "__main__":
+    main()
