@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -113,9 +114,8 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         unresolved = frozenset(names.unresolved_names | neighbours.unresolved_names)
         elsewhere, there = walk.find(np.concatenate([neighbours.keys, retired.keys]))
         strays = find_strays(folders, walk, finder.named | walk.mark(elsewhere[there]), unresolved)
-        held = retired.find_files(
-            walk, lambda: np.concatenate([reader.keys[rows.items()], neighbours.keys]), unresolved
-        )
+        in_use = partial(_keys_in_use, reader.keys, rows, neighbours)
+        held = retired.find_files(walk, in_use, unresolved)
         inventory = Inventory(
             location=location,
             index=IndexInfo(before, arrays, reader.torn_tail, sample_lines(meta.fileno(), int(rows.offset[-1]))),
@@ -156,6 +156,10 @@ def _read_index(
     reader.finish()
     prompts = reader.columns.take("prompt", np.int64)
     return reader, number_groups(prompts, prompts != 0)
+
+
+def _keys_in_use(keys: Ints, rows: Rows, neighbours: NeighbourNames) -> Ints:
+    return np.concatenate([keys[rows.items()], neighbours.keys])
 
 
 def _mark_retired(rows: Rows, retired: Ints) -> Rows:
