@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -17,10 +18,10 @@ _SAID = 5
 """So many changes are told one by one; who reads more makes a new plan."""
 
 
-def review_items(plan: Plan) -> tuple[ReviewedItem, ...]:
-    """What a plan takes, for review; to be called while the index is as it was planned."""
-    files = [*_row_files(plan, plan.rows.subject), *_stray_files(plan, plan.strays.subject)]
-    return tuple(
+def review_items(plan: Plan) -> Iterator[ReviewedItem]:
+    """What a plan takes, for review; to be read while the index is as it was planned."""
+    files = chain(_row_files(plan, plan.rows.subject), _stray_files(plan, plan.strays.subject))
+    return (
         ReviewedItem(
             id=view.item.id or "",
             path=view.item.path or "",

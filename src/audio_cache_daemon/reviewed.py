@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -36,7 +37,7 @@ class ReviewedPlan(msgspec.Struct, frozen=True):
     policy: str
     made: float
     only_rule: str | None
-    items: tuple[ReviewedItem, ...]
+    items: tuple[ReviewedItem, ...] = ()
 
 
 class PlanFile(msgspec.Struct, frozen=True):
@@ -46,13 +47,24 @@ class PlanFile(msgspec.Struct, frozen=True):
     plans: tuple[ReviewedPlan, ...]
 
 
-def write_plans(path: Path, plans: list[ReviewedPlan]) -> None:
-    """Write plans to a file; ConfigError when that can't be done."""
-    content = msgspec.json.format(encode_own(PlanFile(1, tuple(plans))), indent=1) + b"\n"
+def write_plans(path: Path, plans: Iterable[tuple[ReviewedPlan, Iterable[ReviewedItem]]]) -> int:
+    """Write plans and their items, one a line, to a file; the number of items. ConfigError when that can't be done."""
+    start, end = encode_own(PlanFile(1, ())).split(b"[]")
+    count = 0
     try:
-        path.write_bytes(content)
+        with path.open("wb") as file:
+            file.write(start + b"[")
+            for place, (plan, items) in enumerate(plans):
+                head, tail = encode_own(plan).rsplit(b"[]", 1)
+                file.write((b",\n" if place else b"\n") + head + b"[")
+                for number, item in enumerate(items):
+                    file.write((b",\n" if number else b"\n") + encode_own(item))
+                    count += 1
+                file.write(b"]" + tail)
+            file.write(b"]" + end + b"\n")
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror}") from None
+    return count
 
 
 def read_plans(path: Path) -> tuple[ReviewedPlan, ...]:

@@ -9,16 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import Raw
-
 from audio_cache_daemon.cache.listing import Listing
 from audio_cache_daemon.cli.options import Choice
 from audio_cache_daemon.cli.screens import Watcher, messages, output, print_json, wants_json
 from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
 from audio_cache_daemon.model import Plan, RunReport
-from audio_cache_daemon.reporting.kept import encode_kept, print_kept
+from audio_cache_daemon.reporting.kept import print_kept, spool_kept
 from audio_cache_daemon.reporting.run_summary import run_as_json
 from audio_cache_daemon.reporting.run_text import print_outcome, print_plan, print_refusals
+from audio_cache_daemon.reporting.spool import Spool
 from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.retention.kept import explain_kept
 
@@ -38,13 +37,13 @@ def preview_all(
     targets: Sequence[Target], request: RunRequest, choice: Choice, shown: Shown, listing: Callable[[], Listing]
 ) -> list[RunReport]:
     """Show what a run would do to each cache; `listing` is that of the first one's files, begun ahead."""
-    reports, encoded = [], []
+    reports, spooled = [], []
     for number, target in enumerate(targets):
-        kept = partial(_encode_kept, target) if shown.kept else None
-        with Watcher(encode=wants_json(choice), kept=kept) as watcher:
+        kept = partial(_spool_kept, target) if shown.kept else None
+        with Watcher(spool=wants_json(choice), kept=kept) as watcher:
             reports.append(preview_maintenance(target, request, watcher.listener, None if number else listing))
-        encoded.append((watcher.evictions, watcher.kept))
-    _show(targets, reports, encoded if wants_json(choice) else None, shown)
+        spooled.append((watcher.evictions, watcher.kept))
+    _show(targets, reports, spooled if wants_json(choice) else None, shown)
     return reports
 
 
@@ -52,13 +51,13 @@ def run_all(
     targets: Sequence[Target], request: RunRequest, choice: Choice, shown: Shown, metrics: Path | None
 ) -> list[RunReport]:
     """Maintain each cache, and show what was done, perhaps also as metrics in a file."""
-    reports, encoded = [], []
+    reports, spooled = [], []
     textfile = _begin_textfile(metrics, targets) if metrics is not None else None
     for target in targets:
-        with Watcher(encode=wants_json(choice)) as watcher:
+        with Watcher(spool=wants_json(choice)) as watcher:
             reports.append(run_maintenance(target, request, time.time, watcher.listener))
-        encoded.append((watcher.evictions, watcher.kept))
-    _show(targets, reports, encoded if wants_json(choice) else None, shown)
+        spooled.append((watcher.evictions, watcher.kept))
+    _show(targets, reports, spooled if wants_json(choice) else None, shown)
     if textfile is not None:
         textfile.write(reports)
     return reports
@@ -70,19 +69,19 @@ def _begin_textfile(path: Path, targets: Sequence[Target]) -> Textfile:
     return Textfile(path, targets)
 
 
-def _encode_kept(target: Target, plan: Plan) -> Raw:
-    return encode_kept(plan, explain_kept(plan, target.settings.policy))
+def _spool_kept(target: Target, plan: Plan) -> Spool:
+    return spool_kept(plan, explain_kept(plan, target.settings.policy))
 
 
 def _show(
     targets: Sequence[Target],
     reports: Sequence[RunReport],
-    encoded: Sequence[tuple[Raw, Raw | None]] | None,
+    spooled: Sequence[tuple[Spool, Spool | None]] | None,
     shown: Shown,
 ) -> None:
-    """Print the runs: as one JSON object when what they planned is `encoded`, else for people."""
-    if encoded is not None:
-        print_json({"caches": [run_as_json(ran, *plan) for ran, plan in zip(reports, encoded, strict=True)]})
+    """Print the runs: as one JSON object when what they planned is `spooled`, else for people."""
+    if spooled is not None:
+        print_json({"caches": [run_as_json(ran, *plan) for ran, plan in zip(reports, spooled, strict=True)]})
         return
     for target, report in zip(targets, reports, strict=True):
         if report.outcome is None:

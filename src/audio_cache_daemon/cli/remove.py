@@ -114,7 +114,7 @@ def _remove(choice: Choice, rule: Rule, *, confirmed: bool, dry_run: bool, limit
     """Show what the rule takes; if that is confirmed, here or at the terminal, remove it."""
     target = _under_rule(choose_target(choice), rule)
     request = replace(new_request(choice), limits=False)
-    with Watcher(encode=wants_json(choice)) as watcher:
+    with Watcher(spool=wants_json(choice)) as watcher:
         report = preview_maintenance(target, request, watcher.listener)
     plan = report.plan
     pending = plan is not None and len(plan.rows) + len(plan.strays) + len(plan.inventory.retired) > 0
@@ -126,7 +126,7 @@ def _remove(choice: Choice, rule: Rule, *, confirmed: bool, dry_run: bool, limit
     if acts and not confirmed:
         acts = click.confirm("Remove them?", err=True)
     if acts:
-        with Watcher(encode=wants_json(choice)) as watcher:
+        with Watcher(spool=wants_json(choice)) as watcher:
             report = run_maintenance(target, request, time.time, watcher.listener)
     if wants_json(choice):
         print_json({"caches": [run_as_json(report, watcher.evictions)]})

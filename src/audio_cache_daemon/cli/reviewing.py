@@ -15,7 +15,7 @@ from audio_cache_daemon.cli.status import worst_status
 from audio_cache_daemon.cli.target import choose_targets, new_request, only_rule
 from audio_cache_daemon.daemon.first_run import policy_hash
 from audio_cache_daemon.errors import ConfigError, UnsafePlanError
-from audio_cache_daemon.model import RunReport
+from audio_cache_daemon.model import Plan
 from audio_cache_daemon.reporting.terminal import Symbol
 from audio_cache_daemon.request import Target
 from audio_cache_daemon.review import review_items
@@ -40,22 +40,18 @@ def plan(choice: Choice, file: Path, rule: str | None, limit: int) -> int:
     with listing_ahead(targets[0].settings.location) as listing:
         reports = preview_all(targets, request, choice, Shown(limit), listing)
     plans = [
-        _reviewed(target, report, rule)
+        (_reviewed(target, report.plan, rule), review_items(report.plan))
         for target, report in zip(targets, reports, strict=True)
         if report.plan is not None and report.error is None
     ]
-    write_plans(file, plans)
-    count = sum(len(one.items) for one in plans)
+    count = write_plans(file, plans)
     messages().line(f"{count:,} evictions are in {file}; within a day `apply {file}` carries them out", Symbol.SUCCESS)
     return worst_status(reports)
 
 
-def _reviewed(target: Target, report: RunReport, rule: str | None) -> ReviewedPlan:
+def _reviewed(target: Target, plan: Plan, rule: str | None) -> ReviewedPlan:
     location = target.settings.location
-    assert report.plan is not None
-    return ReviewedPlan(
-        location.name, str(location.path), policy_hash(target), report.plan.now, rule, review_items(report.plan)
-    )
+    return ReviewedPlan(location.name, str(location.path), policy_hash(target), plan.now, rule)
 
 
 @click.command()

@@ -9,11 +9,10 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from audio_cache_daemon.cli.options import Choice
 from audio_cache_daemon.model import Plan
-from audio_cache_daemon.reporting.run_summary import encode_evictions
+from audio_cache_daemon.reporting.run_summary import spool_evictions
+from audio_cache_daemon.reporting.spool import Spool
 from audio_cache_daemon.reporting.terminal import ProgressBar, Screen, screen_for, write_json
 from audio_cache_daemon.request import Listener
 
@@ -44,20 +43,20 @@ def is_interactive() -> bool:
 
 
 class Watcher:
-    """Shows on a terminal how a run gets on, and encodes what it plans, and what it keeps, while that can be read.
+    """Shows on a terminal how a run gets on, and spools what it plans, and what it keeps, while that can be read.
 
     A context manager: the bar is gone when it ends.
     """
 
-    def __init__(self, *, encode: bool, kept: Callable[[Plan], msgspec.Raw] | None = None) -> None:
-        self._encode = encode
-        self._encode_kept = kept
+    def __init__(self, *, spool: bool, kept: Callable[[Plan], Spool] | None = None) -> None:
+        self._spool = spool
+        self._spool_kept = kept
         self._screen = messages()
         self._stack = ExitStack()
         self._bar: tuple[str, ProgressBar] | None = None
         self._shown = 0
-        self.evictions = msgspec.Raw(b"[]")
-        self.kept: msgspec.Raw | None = None
+        self.evictions = Spool()
+        self.kept: Spool | None = None
         self.listener = Listener(self._show, self._keep)
 
     def __enter__(self) -> Self:
@@ -78,6 +77,6 @@ class Watcher:
             self._shown = done
 
     def _keep(self, plan: Plan) -> None:
-        if self._encode:
-            self.evictions = encode_evictions(plan)
-            self.kept = self._encode_kept(plan) if self._encode_kept is not None else None
+        if self._spool:
+            self.evictions = spool_evictions(plan)
+            self.kept = self._spool_kept(plan) if self._spool_kept is not None else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
 
 import msgspec
@@ -12,23 +12,7 @@ import msgspec
 from audio_cache_daemon.reporting.terminal import UNSAFE_CHARACTERS
 
 
-def encode_json(value: object) -> bytes:
-    r"""`value` as one line of UTF-8 JSON, without a newline.
-
-    NaN and infinity become null. Characters that could steer a terminal are written as JSON escapes, which
-    loses nothing. A lone surrogate (a byte of a file name that is no UTF-8) has no JSON: it becomes the six
-    characters of its escape, such as `\udcff`.
-    """
-    try:
-        encoded = _encoder.encode(value)
-    except UnicodeEncodeError:
-        encoded = _encoder.encode(_without_surrogates(msgspec.to_builtins(value, enc_hook=_as_builtin)))
-    if encoded.isascii() and b"\x7f" not in encoded:
-        return encoded
-    return UNSAFE_CHARACTERS.sub(_json_escape, encoded.decode()).encode()
-
-
-def _as_builtin(value: object) -> object:
+def as_plain(value: object) -> object:
     """What msgspec doesn't know and callers have: numpy's numbers, and paths."""
     if isinstance(value, numbers.Integral):
         return int(value)
@@ -39,7 +23,24 @@ def _as_builtin(value: object) -> object:
     raise NotImplementedError(f"no JSON for a {type(value).__name__}")
 
 
-_encoder = msgspec.json.Encoder(enc_hook=_as_builtin)
+_encoder = msgspec.json.Encoder(enc_hook=as_plain)
+
+
+def encode_json(value: object, hook: Callable[[object], object] = as_plain) -> bytes:
+    r"""`value` as one line of UTF-8 JSON, without a newline.
+
+    NaN and infinity become null. Characters that could steer a terminal are written as JSON escapes, which
+    loses nothing. A lone surrogate (a byte of a file name that is no UTF-8) has no JSON: it becomes the six
+    characters of its escape, such as `\udcff`. `hook` turns what is no plain value into one.
+    """
+    encoder = _encoder if hook is as_plain else msgspec.json.Encoder(enc_hook=hook)
+    try:
+        encoded = encoder.encode(value)
+    except UnicodeEncodeError:
+        encoded = encoder.encode(_without_surrogates(msgspec.to_builtins(value, enc_hook=hook)))
+    if encoded.isascii() and b"\x7f" not in encoded:
+        return encoded
+    return UNSAFE_CHARACTERS.sub(_json_escape, encoded.decode()).encode()
 
 
 def _without_surrogates(value: object) -> object:

@@ -11,12 +11,9 @@ import msgspec
 from audio_cache_daemon.formats import stray_id
 from audio_cache_daemon.model import ItemState, Kept, KeptReason, Plan
 from audio_cache_daemon.readback import RowReader
-from audio_cache_daemon.reporting.encoding import encode_json
+from audio_cache_daemon.reporting.spool import Spool
 from audio_cache_daemon.reporting.terminal import Column, Screen, Symbol
 from audio_cache_daemon.units import format_size, format_time
-
-_BATCH = 1000
-"""Entries encoded at once."""
 
 
 class KeptBecause(msgspec.Struct, frozen=True, gc=False):
@@ -38,11 +35,9 @@ class _Entry(msgspec.Struct, frozen=True, gc=False):
     reason: KeptBecause
 
 
-def encode_kept(plan: Plan, kept: tuple[Kept, Kept]) -> msgspec.Raw:
-    """All that stays as a JSON list; encoded bit by bit, since as objects it takes many times the memory."""
-    entries = _entries(plan, kept)
-    batches = iter(lambda: list(islice(entries, _BATCH)), [])
-    return msgspec.Raw(b"[" + b",".join(encode_json(batch)[1:-1] for batch in batches) + b"]")
+def spool_kept(plan: Plan, kept: tuple[Kept, Kept]) -> Spool:
+    """All that stays, for `run_as_json`; to be called while the index is as it was planned."""
+    return Spool(_entries(plan, kept))
 
 
 def print_kept(screen: Screen, plan: Plan, kept: tuple[Kept, Kept], limit: int) -> None:

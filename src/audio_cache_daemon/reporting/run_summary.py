@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 import msgspec
 import numpy as np
 
 from audio_cache_daemon.model import Inventory, Plan, RunReport, StrayKind
 from audio_cache_daemon.reporting.audit_record import AuditReason
-from audio_cache_daemon.reporting.encoding import encode_json
 from audio_cache_daemon.reporting.evictions import EvictionView, iter_evictions
+from audio_cache_daemon.reporting.spool import Spool
 from audio_cache_daemon.units import FIRST_SECOND, LAST_SECOND
 
 _BATCH = 1000
-"""Evictions encoded at once."""
+"""Evictions whose times are formatted at once."""
 
 
 def summarize_plan(plan: Plan) -> dict[str, object]:
@@ -53,11 +53,8 @@ def summarize_inventory(inventory: Inventory, undecidable: int) -> dict[str, obj
     }
 
 
-def run_as_json(report: RunReport, evictions: msgspec.Raw, kept: msgspec.Raw | None = None) -> dict[str, object]:
-    """A run as `run-once --format json` prints it; `evictions` were encoded while the index was as it was planned.
-
-    So was what is `kept`, if it was asked for.
-    """
+def run_as_json(report: RunReport, evictions: Spool, kept: Spool | None = None) -> dict[str, object]:
+    """A run as `run-once --format json` prints it; with its `evictions`, and what is `kept` if that was asked for."""
     plan = report.plan
     return {
         "cache": report.cache,
@@ -75,7 +72,7 @@ def run_as_json(report: RunReport, evictions: msgspec.Raw, kept: msgspec.Raw | N
     }
 
 
-def _plan_as_json(plan: Plan, evictions: msgspec.Raw, kept: msgspec.Raw | None) -> dict[str, object]:
+def _plan_as_json(plan: Plan, evictions: Spool, kept: Spool | None) -> dict[str, object]:
     asked_for = {"keep": kept} if kept is not None else {}
     return {**summarize_plan(plan), "capped": list(plan.capped), "evict": evictions, **asked_for}
 
@@ -93,11 +90,11 @@ class _Eviction(msgspec.Struct, frozen=True, gc=False):
     reason: AuditReason
 
 
-def encode_evictions(plan: Plan) -> msgspec.Raw:
-    """All evictions of a plan as a JSON list; encoded bit by bit, since as objects they take many times the memory."""
+def spool_evictions(plan: Plan) -> Spool:
+    """All evictions of a plan, for `run_as_json`; to be called while the index is as it was planned."""
     views = iter_evictions(plan)
     batches = iter(lambda: list(islice(views, _BATCH)), [])
-    return msgspec.Raw(b"[" + b",".join(encode_json(list(_as_entries(batch)))[1:-1] for batch in batches) + b"]")
+    return Spool(chain.from_iterable(map(_as_entries, batches)))
 
 
 def _as_entries(views: Sequence[EvictionView]) -> Iterator[_Eviction]:

@@ -197,15 +197,14 @@ def screen_for(stream: TextIO, environ: Mapping[str, str]) -> Screen:
 
 def write_json(stream: TextIO, value: object) -> None:
     """Print `value` as one line of JSON, in UTF-8 whatever the stream's encoding is."""
-    from audio_cache_daemon.reporting.encoding import encode_json  # noqa: PLC0415 -- msgspec is slow to import
+    from audio_cache_daemon.reporting.spool import iter_json  # noqa: PLC0415 -- msgspec is slow to import
 
-    encoded = encode_json(value)
     buffer = getattr(stream, "buffer", None)
     if buffer is None:
-        stream.write(encoded.decode() + "\n")
+        stream.write(b"".join(iter_json(value)).decode() + "\n")
         return
     stream.flush()
-    buffer.write(encoded)
+    buffer.writelines(iter_json(value))
     buffer.write(b"\n")
     buffer.flush()
 
