@@ -109,7 +109,7 @@ def _interrupt(world: World, builder: CacheBuilder) -> None:
     with cache_lock(builder.location):
         outcomes = execute_plan(_plan(world, builder), Execution("run-1"))
         next(outcomes)
-        outcomes.close()  # type: ignore[attr-defined]  # a generator
+        outcomes.close()
 
 
 def _prepare(world: World, builder: CacheBuilder) -> None:

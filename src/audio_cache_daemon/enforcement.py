@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.vectors import check_alignment, check_rows, index_fault
 from audio_cache_daemon.compaction import compact_cache
@@ -17,7 +18,16 @@ from audio_cache_daemon.eviction.generator import last_start
 from audio_cache_daemon.eviction.memory import remember, save_memory
 from audio_cache_daemon.eviction.retire import clear_unfinished, forget_finished, retire_items
 from audio_cache_daemon.eviction.space import has_room
-from audio_cache_daemon.model import Outcome, OutcomeCounts, OutcomeKind, Plan, RuleCount, RunReport, RunResult
+from audio_cache_daemon.model import (
+    Evictions,
+    Outcome,
+    OutcomeCounts,
+    OutcomeKind,
+    Plan,
+    RuleCount,
+    RunReport,
+    RunResult,
+)
 from audio_cache_daemon.planning import decide, observe, retires
 from audio_cache_daemon.reporting.audit import AuditLog
 from audio_cache_daemon.reporting.run_audit import record_outcome, record_plan
@@ -48,10 +58,12 @@ class _Done:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+        self._rules = tuple(rule.name for rule in plan.rules)
+        self._row_rules = _by_subject(plan.rows, len(plan.inventory.rows))
+        self._stray_rules = _by_subject(plan.strays, len(plan.inventory.strays))
         self._kinds: Counter[OutcomeKind] = Counter()
         self._freed = self._pending = self._pending_bytes = 0
-        self._items, self._bytes = (np.zeros(len(plan.rules), np.int64) for _ in range(2))
+        self._items, self._bytes = ([0] * len(plan.rules) for _ in range(2))
         self.planned = len(plan.rows) + len(plan.strays)
         self.dropped = self.denied = self.left = 0
 
@@ -69,10 +81,9 @@ class _Done:
             self._bytes[rule] += outcome.bytes_freed + (outcome.pending_bytes or 0)
 
     def _rule(self, outcome: Outcome) -> int:
-        evictions, subject = (
-            (self._plan.rows, outcome.row) if outcome.row is not None else (self._plan.strays, outcome.stray)
-        )
-        return int(evictions.rule[np.searchsorted(evictions.subject, subject or 0)])
+        if outcome.row is not None:
+            return int(self._row_rules[outcome.row])
+        return int(self._stray_rules[outcome.stray or 0])
 
     @property
     def counts(self) -> OutcomeCounts:
@@ -84,8 +95,15 @@ class _Done:
     @property
     def by_rule(self) -> dict[str, RuleCount]:
         """What was evicted, by the rules that evicted something."""
-        totals = zip(self._plan.rules, self._items.tolist(), self._bytes.tolist(), strict=True)
-        return {rule.name: RuleCount(items, size) for rule, items, size in totals if items}
+        totals = zip(self._rules, self._items, self._bytes, strict=True)
+        return {name: RuleCount(items, size) for name, items, size in totals if items}
+
+
+def _by_subject(evictions: Evictions, count: int) -> NDArray[np.int16]:
+    """The rule that takes each of `count` subjects, in the place of its number; -1: none does."""
+    rules = np.full(count, -1, np.int16)
+    rules[evictions.subject] = evictions.rule
+    return rules
 
 
 def enforce(target: Target, request: RunRequest, log: AuditLog, report: RunReport, listener: Listener) -> RunReport:

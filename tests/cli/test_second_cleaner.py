@@ -154,7 +154,7 @@ def test_state_that_is_deleted_while_files_go_costs_no_item(tmp_path: Path, patt
         next(steps)
         delete(location, pattern)
         if is_killed:
-            steps.close()  # type: ignore[attr-defined]  # a generator
+            steps.close()
         else:
             drain(steps)
     for number in range(3):

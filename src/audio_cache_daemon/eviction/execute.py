@@ -32,7 +32,7 @@ from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, RunNote, read_mani
 from audio_cache_daemon.model import Outcome, Plan
 
 
-def execute_plan(plan: Plan, execution: Execution) -> Iterator[Outcome]:
+def execute_plan(plan: Plan, execution: Execution) -> Generator[Outcome, None, None]:
     """Evict what the plan says, and tell the outcome of each eviction as it happens.
 
     Each file is looked at before the index is touched, and once more right before it goes: one that changed
