@@ -83,6 +83,14 @@ def test_a_forecast_agrees_with_a_simulation_day_by_day(rows: list[RowSpec], pol
     assert found == simulate(rows, policy, 4)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(specs, max_size=6), policies)
+def test_the_size_without_the_policy_is_that_with_one_that_takes_nothing(rows: list[RowSpec], policy: Policy) -> None:
+    """Whatever the policy does meanwhile; files that several rows name come once."""
+    nothing = [(day.items, day.bytes) for day in _forecast(Policy("nothing"), rows, 4).days]
+    assert [(day.items_without, day.bytes_without) for day in _forecast(policy, rows, 4).days] == nothing
+
+
 @pytest.mark.parametrize("days", [0, 1, 9, 10, 11, 30])
 def test_where_nothing_is_added_the_days_together_are_a_plan_as_of_the_last(days: int) -> None:
     """As `run-once --dry-run --as-of` shows it: of a cache in which nothing is younger than 30 days."""

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audio_cache_daemon.model import (
     Bools,
+    Floats,
     Forecast,
     ForecastDay,
     Ints,
     Inventory,
-    ItemState,
     Plan,
     Rows,
     Sounds,
     Strays,
 )
 from audio_cache_daemon.retention.budget import total_bytes
-from audio_cache_daemon.retention.judgement import row_age
+from audio_cache_daemon.retention.judgement import rank_in_groups, row_age
 from audio_cache_daemon.retention.plan import plan_evictions
 from audio_cache_daemon.retention.policy import Policy
 
@@ -34,18 +35,21 @@ DAY = 86400.0
 LONGEST_WINDOW = 30 * DAY
 """So far back the growth is looked at: long enough for weekends, short enough to be about the present."""
 
+_Parts: TypeAlias = tuple[Bools, Bools]
+"""Which of the rows, and which of the strays."""
+
 
 def forecast(inventory: Inventory, policy: Policy, now: float, days: int) -> Forecast:
     """What a run takes now, and one on each of so many days, with the sizes that the cache has then."""
-    window = _window(inventory.rows, now)
-    again = _came_within(inventory.rows, now, window)
-    cycles = int(np.ceil(days * DAY / window))
-    grown = replace(inventory, rows=_grow(inventory.rows, again, window, cycles, now))
+    rows = inventory.rows
+    window = _window(rows, now)
+    again = np.flatnonzero(rows.present() & (row_age(rows, now) < window))
+    growth = _Growth(inventory, again, window, int(np.ceil(days * DAY / window)))
     return Forecast(
         window=window,
         items_per_day=len(again) * DAY / window,
-        bytes_per_day=inventory.rows.audio_bytes(_mask(len(inventory.rows), again)) * DAY / window,
-        days=tuple(_simulate(grown, policy, len(inventory.rows), now, days)),
+        bytes_per_day=rows.audio_bytes(_mask(len(rows), again)) * DAY / window,
+        days=tuple(_simulate(_missing_since(inventory, now), growth, policy, now, days)),
     )
 
 
@@ -56,47 +60,70 @@ def _window(rows: Rows, now: float) -> float:
     return float(np.clip(np.ceil(known.max(initial=0.0) / DAY) * DAY, DAY, LONGEST_WINDOW))
 
 
-def _came_within(rows: Rows, now: float, window: float) -> Ints:
-    return np.flatnonzero(rows.present() & (row_age(rows, now) < window))
-
-
 def _mask(count: int, numbers: Ints) -> Bools:
     mask = np.zeros(count, np.bool_)
     mask[numbers] = True
     return mask
 
 
-def _grow(rows: Rows, again: Ints, window: float, cycles: int, now: float) -> Rows:
-    """The rows, and behind them those that will be added."""
-    count, added = len(rows), len(again) * cycles
-    cycle = np.repeat(np.arange(1, cycles + 1), len(again))
-    order = np.concatenate([np.arange(count), np.tile(again, cycles)])
-    ahead = np.concatenate([np.zeros(count, np.int64), cycle])
-    is_new = np.arange(count + added) >= count
+def _missing_since(inventory: Inventory, now: float) -> Inventory:
+    """The inventory as the run that comes now remembers it: each missing file has been so at least since then."""
+    rows = inventory.rows
     since = np.where(rows.missing() & np.isnan(rows.missing_since), now, rows.missing_since)
-    sounds = rows.sounds
-    return replace(
-        rows,
-        offset=np.concatenate([[0], np.cumsum(np.diff(rows.offset)[order])]),
-        readable=rows.readable[order],
-        timestamp=rows.timestamp[order] + ahead * window,
-        duration=rows.duration[order],
-        quality=rows.quality[order],
-        prompt=_renumbered(rows.prompt, order, ahead),
-        state=rows.state[order],
-        file=_renumbered(rows.file, order, ahead),
-        size=rows.size[order],
-        inode=rows.inode[order],
-        mtime_ns=rows.mtime_ns[order],
-        root=rows.root[order],
-        missing_since=since[order],
-        held_until=np.where(is_new, np.nan, rows.held_until[order]),
-        pinned_until=np.where(is_new, np.nan, rows.pinned_until[order]),
-        used_elsewhere=rows.used_elsewhere[order] & ~is_new,
-        content=_renumbered(rows.content, order, ahead),
-        matches={pattern: truth[order] for pattern, truth in rows.matches.items()},
-        sounds=Sounds(sounds.place[order], sounds.vectors, sounds.fault) if sounds is not None else None,
-    )
+    return replace(inventory, rows=replace(rows, missing_since=since))
+
+
+class _Growth:
+    """What is added: the rows `again`, once in each `window` (seconds) to come, for so many `cycles`.
+
+    An added row has a number behind those that there are: first all of the first cycle, then all of the next one.
+    `time` is when each is added, `bytes` how much larger the cache is by it.
+    """
+
+    def __init__(self, inventory: Inventory, again: Ints, window: float, cycles: int) -> None:
+        rows = inventory.rows
+        self._count, self._again, self._window = len(rows), again, window
+        ahead = np.arange(1, cycles + 1)[:, None] * window
+        self.time: Floats = (rows.timestamp[again] + ahead).reshape(-1)
+        self.bytes: Ints = np.tile(_bytes_added(inventory, again), cycles)
+
+    def between(self, before: float, moment: float) -> Ints:
+        """The numbers of the rows that are added after `before`, up to `moment`."""
+        return np.flatnonzero((self.time > before) & (self.time <= moment)) + self._count
+
+    def select(self, rows: Rows, numbers: Ints) -> Rows:
+        """The rows of these ascending numbers, those that there are from `rows`."""
+        if np.array_equal(numbers, np.arange(self._count)):
+            return rows
+        added = np.maximum(numbers - self._count, 0)
+        is_new = numbers >= self._count
+        repeated = max(1, len(self._again))
+        ahead = np.where(is_new, added // repeated + 1, 0)
+        order = numbers.copy()
+        order[is_new] = self._again[added[is_new] % repeated]
+        sounds = rows.sounds
+        return replace(
+            rows,
+            offset=np.concatenate([[0], np.cumsum(np.diff(rows.offset)[order])]),
+            readable=rows.readable[order],
+            timestamp=rows.timestamp[order] + ahead * self._window,
+            duration=rows.duration[order],
+            quality=rows.quality[order],
+            prompt=_renumbered(rows.prompt, order, ahead),
+            state=rows.state[order],
+            file=_renumbered(rows.file, order, ahead),
+            size=rows.size[order],
+            inode=rows.inode[order],
+            mtime_ns=rows.mtime_ns[order],
+            root=rows.root[order],
+            missing_since=rows.missing_since[order],
+            held_until=np.where(is_new, np.nan, rows.held_until[order]),
+            pinned_until=np.where(is_new, np.nan, rows.pinned_until[order]),
+            used_elsewhere=rows.used_elsewhere[order] & ~is_new,
+            content=_renumbered(rows.content, order, ahead),
+            matches={pattern: truth[order] for pattern, truth in rows.matches.items()},
+            sounds=Sounds(sounds.place[order], sounds.vectors, sounds.fault) if sounds is not None else None,
+        )
 
 
 def _renumbered(numbers: NDArray[np.int32], order: Ints, ahead: Ints) -> NDArray[np.int32]:
@@ -105,47 +132,63 @@ def _renumbered(numbers: NDArray[np.int32], order: Ints, ahead: Ints) -> NDArray
     return np.where(numbers[order] >= 0, numbers[order] + ahead * groups, -1).astype(np.int32)
 
 
-def _simulate(grown: Inventory, policy: Policy, count: int, now: float, days: int) -> Iterator[ForecastDay]:
-    rows = grown.rows
-    is_new = np.arange(len(rows)) >= count
-    gone, strays = np.zeros(len(rows), np.bool_), grown.strays
-    before, present = ~is_new, _as_of(grown, ~is_new, grown.strays)
+def _bytes_added(inventory: Inventory, again: Ints) -> Ints:
+    """What the cache grows by with each of these rows: a file that several name comes with the first of them."""
+    rows = inventory.rows
+    turn = rank_in_groups(rows.file[again], np.ones(len(again), np.bool_), [rows.timestamp[again]])
+    lines = rows.offset[again + 1] - rows.offset[again]
+    files: Ints = np.where(turn == 1, rows.size[again], 0)
+    return files + lines + inventory.index.vector_bytes
+
+
+def _simulate(inventory: Inventory, growth: _Growth, policy: Policy, now: float, days: int) -> Iterator[ForecastDay]:
+    first = inventory.rows
+    on_disk = _bytes_on_disks(inventory)
+    items_without, bytes_without = int(first.items().sum()), _size(inventory, _everything(inventory))
+    there, strays, before = np.arange(len(first)), inventory.strays, now
     for day in range(days + 1):
         moment = now + day * DAY
-        born = ~is_new | (rows.timestamp <= moment)
-        untouched = _as_of(grown, born, grown.strays)
-        plan = plan_evictions(_on_disk(_as_of(grown, born & ~gone, strays), present), policy, moment)
-        if not plan.refusals:
-            gone[plan.rows.subject] = True
-            strays = _without(strays, plan.strays.subject)
-        left = _as_of(grown, born & ~gone, strays)
+        added = growth.between(before, moment)
+        there = np.sort(np.concatenate([there, added]))
+        then = replace(inventory, rows=growth.select(first, there), strays=strays)
+        plan = plan_evictions(_with_free_disk(then, on_disk), policy, moment)
+        stay = _everything(then) if plan.refusals else _left_by(plan)
+        items_without += len(added)
+        bytes_without += int(growth.bytes[added - len(first)].sum())
         yield ForecastDay(
             time=moment,
-            added=int((born & ~before).sum()),
+            added=len(added),
             taken=_by_rule(plan) if not plan.refusals else {},
-            items=int(left.rows.items().sum()),
-            bytes=_size(left),
-            items_without=int(untouched.rows.items().sum()),
-            bytes_without=_size(untouched),
+            items=int((then.rows.items() & stay[0]).sum()),
+            bytes=_size(then, stay),
+            items_without=items_without,
+            bytes_without=bytes_without,
             refused=tuple(refusal.limit for refusal in plan.refusals),
         )
-        before = born
+        there, strays, before = there[stay[0]], _only(strays, stay[1]), moment
 
 
-def _as_of(grown: Inventory, alive: Bools, strays: Strays) -> Inventory:
-    """The inventory when only these rows are there; the others count nowhere."""
-    state = np.where(alive, grown.rows.state, ItemState.RETIRED).astype(np.uint8)
-    return replace(grown, rows=replace(grown.rows, state=state, readable=grown.rows.readable & alive), strays=strays)
+def _everything(inventory: Inventory) -> _Parts:
+    return np.ones(len(inventory.rows), np.bool_), np.ones(len(inventory.strays), np.bool_)
 
 
-def _on_disk(then: Inventory, present: Inventory) -> Inventory:
-    """The same with as much free disk as what came and went since leaves."""
-    roots = []
-    for root in then.roots:
-        here = [number for number, other in enumerate(then.roots) if other.device == root.device]
-        used = _bytes_in(then, here) - _bytes_in(present, here)
-        roots.append(replace(root, disk_free=max(0, root.disk_free - used)))
-    return replace(then, roots=tuple(roots))
+def _left_by(plan: Plan) -> _Parts:
+    rows, strays = _everything(plan.inventory)
+    rows[plan.rows.subject] = False
+    strays[plan.strays.subject] = False
+    return rows, strays
+
+
+def _size(inventory: Inventory, parts: _Parts) -> int:
+    return total_bytes(inventory, *parts)
+
+
+def _bytes_on_disks(inventory: Inventory) -> tuple[int, ...]:
+    """For each root, the bytes of the audio on its disk."""
+    return tuple(
+        _bytes_in(inventory, [n for n, other in enumerate(inventory.roots) if other.device == root.device])
+        for root in inventory.roots
+    )
 
 
 def _bytes_in(inventory: Inventory, roots: list[int]) -> int:
@@ -153,8 +196,15 @@ def _bytes_in(inventory: Inventory, roots: list[int]) -> int:
     return inventory.rows.audio_bytes(np.isin(inventory.rows.root, roots)) + int(strays)
 
 
-def _without(strays: Strays, taken: Ints) -> Strays:
-    left = ~_mask(len(strays), taken)
+def _with_free_disk(then: Inventory, at_first: tuple[int, ...]) -> Inventory:
+    """The same with as much free disk as what came and went leaves of it, the disks having held `at_first` bytes."""
+    used = zip(then.roots, _bytes_on_disks(then), at_first, strict=True)
+    return replace(
+        then, roots=tuple(replace(root, disk_free=max(0, root.disk_free - now + first)) for root, now, first in used)
+    )
+
+
+def _only(strays: Strays, left: Bools) -> Strays:
     return Strays(
         tuple(path for path, stays in zip(strays.path, left.tolist(), strict=True) if stays),
         strays.kind[left],
@@ -174,8 +224,3 @@ def _by_rule(plan: Plan) -> dict[str, tuple[int, int]]:
             size = int(plan.rows.bytes[rows].sum() + plan.strays.bytes[strays].sum())
             taken[rule.name] = (int(rows.sum() + strays.sum()), size)
     return taken
-
-
-def _size(inventory: Inventory) -> int:
-    rows, strays = (np.ones(len(part), np.bool_) for part in (inventory.rows, inventory.strays))
-    return total_bytes(inventory, rows, strays)
