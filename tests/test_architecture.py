@@ -16,6 +16,8 @@ MODULES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text()) for 
 BASE = {
     "model",
     "location",
+    "decoder",
+    "decodings",
     "digests",
     "index_times",
     "manifest",
@@ -29,6 +31,8 @@ BASE = {
     "own_files",
     "paths",
     "readback",
+    "readings",
+    "remembered",
     "retired",
     "state",
     "__init__",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -11,6 +10,7 @@ import msgspec
 
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.own_files import Number, decode_own, encode_own
+from audio_cache_daemon.remembered import Remembered
 
 _NAME = "digests.json"
 
@@ -30,34 +30,15 @@ class _DigestsFile(msgspec.Struct, frozen=True):
     digests: list[tuple[ContentKey, Number]]
 
 
-class Digests:
-    """Digests of contents: `known` from before, and those that were asked for or found since, which alone are kept.
+class Digests(Remembered[ContentKey, int]):
+    """Digests of contents.
 
-    A digest that is wrong costs nobody a file: copies are compared byte by byte before one of them goes.
+    One that is wrong costs nobody a file: copies are compared byte by byte before one of them goes.
     """
-
-    def __init__(self, known: Mapping[ContentKey, int] | None = None) -> None:
-        self._known = dict(known or {})
-        self._asked: dict[ContentKey, int] = {}
-
-    def find(self, key: ContentKey) -> int | None:
-        """The digest of a content; None if it has to be read."""
-        digest = self._asked.get(key, self._known.get(key))
-        if digest is not None:
-            self._asked[key] = digest
-        return digest
-
-    def note(self, key: ContentKey, digest: int) -> None:
-        self._asked[key] = digest
-
-    @property
-    def is_changed(self) -> bool:
-        """Whether what is to be kept differs from what was known; where nothing was asked for all is kept."""
-        return bool(self._asked) and self._asked != self._known
 
     def encode(self) -> bytes:
         """The content of the file."""
-        return encode_own(_DigestsFile(1, list(self._asked.items())))
+        return encode_own(_DigestsFile(1, self.entries()))
 
 
 def digests_path(location: CacheLocation) -> Path:

@@ -15,7 +15,7 @@ from audio_cache_daemon.compaction import compact_cache
 from audio_cache_daemon.eviction.execute import execute_plan
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.generator import last_start
-from audio_cache_daemon.eviction.memory import remember, save_memory
+from audio_cache_daemon.eviction.memory import forget_decodings, remember, save_memory
 from audio_cache_daemon.eviction.retire import clear_unfinished, forget_finished, retire_items
 from audio_cache_daemon.eviction.space import has_room
 from audio_cache_daemon.model import (
@@ -54,7 +54,7 @@ class _Done:
     """What becomes of a plan, in numbers.
 
     Of its `planned` evictions `dropped` are rows that went, `denied` failed for a missing permission, `left` were not
-    come to.
+    come to. `changed` are rows that stay since their files aren't as they were.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -64,6 +64,7 @@ class _Done:
         self._kinds: Counter[OutcomeKind] = Counter()
         self._freed = self._pending = self._pending_bytes = 0
         self._items, self._bytes = ([0] * len(plan.rules) for _ in range(2))
+        self.changed: list[int] = []
         self.planned = len(plan.rows) + len(plan.strays)
         self.dropped = self.denied = self.left = 0
 
@@ -75,6 +76,8 @@ class _Done:
         self._pending_bytes += outcome.pending_bytes or 0
         self.dropped += outcome.row is not None and outcome.kind in _ROW_GOES
         self.denied += outcome.denied
+        if outcome.kind == OutcomeKind.CHANGED and outcome.row is not None:
+            self.changed.append(outcome.row)
         if outcome.kind == OutcomeKind.EVICTED:
             rule = self._rule(outcome)
             self._items[rule] += 1
@@ -173,6 +176,8 @@ def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, 
         # A run that is killed has changed the index too: the next one must not take that for a loss.
         save_memory(location, memory)
         _carry_out(done, _outcomes(target, request, plan), log, listener, is_live=is_live)
+    if done.changed and plan.inventory.rows.decoded is not None:
+        forget_decodings(plan.inventory, done.changed)
     report = replace(report, outcome=done.counts, evicted=done.by_rule, denied=done.denied)
     if done.left:
         rest = f"told to stop, the run left {done.left:,} of its evictions to the next one, which begins with them"

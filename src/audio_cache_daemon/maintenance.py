@@ -9,7 +9,6 @@ from dataclasses import replace
 from audio_cache_daemon.cache.listing import Listing
 from audio_cache_daemon.cache.scan import open_index
 from audio_cache_daemon.cache.vectors import index_fault
-from audio_cache_daemon.digests import load_digests
 from audio_cache_daemon.enforcement import enforce
 from audio_cache_daemon.errors import (
     CacheLockedError,
@@ -20,7 +19,7 @@ from audio_cache_daemon.errors import (
 )
 from audio_cache_daemon.eviction.generator import start_again
 from audio_cache_daemon.eviction.lock import cache_lock
-from audio_cache_daemon.eviction.memory import remember, save_audit_head, save_digests, save_memory
+from audio_cache_daemon.eviction.memory import remember, save_audit_head, save_memory, save_readings
 from audio_cache_daemon.eviction.recovery import interrupted_run, recover
 from audio_cache_daemon.eviction.space import space_in_reserve
 from audio_cache_daemon.location import CacheLocation
@@ -30,6 +29,7 @@ from audio_cache_daemon.model import (
     RunResult,
 )
 from audio_cache_daemon.planning import decide, observe, retires
+from audio_cache_daemon.readings import load_readings
 from audio_cache_daemon.reporting.audit import AuditContext, AuditLog
 from audio_cache_daemon.reporting.run_audit import (
     record_end,
@@ -114,9 +114,10 @@ def _run_locked(target: Target, request: RunRequest, log: AuditLog, report: RunR
             record_recovery(log, recovery.message, recovery.kept)
         listener.progress("scanning", 0, None)
         memory = load_memory(location)
-        digests = load_digests(location)
-        plan, refusals = decide(target, request, observe(target, memory, digests=digests), memory)
-        save_digests(location, digests)
+        readings = load_readings(location)
+        inventory = observe(target, memory, readings=readings, decode_for=request.decode_for)
+        save_readings(location, readings)
+        plan, refusals = decide(target, request, inventory, memory)
         messages = (recovery.message, *plan.notes) if recovery is not None else plan.notes
         report = replace(report, plan=plan, refusals=refusals, messages=messages)
         if refusals:

@@ -58,6 +58,7 @@ class ScanNeeds:
     content: bool = False
     coming: bool = False
     sounds_over: int | None = None
+    decoded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,53 @@ class Sounds:
         return cls(np.full(rows, -1, np.int32), np.empty((0, 0), np.float32))
 
 
+class DecodingState(IntEnum):
+    """Whether an audio file could be decoded; UNKNOWN: it wasn't tried, or that tells nothing about it."""
+
+    UNKNOWN = 0
+    DECODED = 1
+    UNDECODABLE = 2
+
+
+BROKEN = "state:broken"
+"""What a plan calls the criterion of rules that select broken audio; what they measure is a Flaw."""
+
+
+class Flaw(IntEnum):
+    """By which sign audio is broken."""
+
+    EMPTY = 1
+    UNDECODABLE = 2
+    CUT_SHORT = 3
+    SILENT = 4
+    CLIPPED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What decoding told of the audio of each row: its state, and, where that is DECODED, the measures.
+
+    `seconds` of sound, `peak` of the samples (full scale is 1), the share that is `clipped` (0 to 1); else NaN.
+    `fault` says why some weren't decoded.
+    """
+
+    state: NDArray[np.uint8]
+    seconds: Floats
+    peak: Floats
+    clipped: Floats
+    fault: str | None = None
+
+    @classmethod
+    def none(cls, rows: int) -> Decoded:
+        """Of no row."""
+        seconds, peak, clipped = (np.full(rows, np.nan) for _ in range(3))
+        return cls(np.full(rows, DecodingState.UNKNOWN, np.uint8), seconds, peak, clipped)
+
+    def select(self, rows: Ints) -> Decoded:
+        """Of these rows, in this order."""
+        return Decoded(self.state[rows], self.seconds[rows], self.peak[rows], self.clipped[rows], self.fault)
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """One entry a line of `meta.jsonl`, in its order.
@@ -140,7 +188,7 @@ class Rows:
     distinct contents among files of equal size (only when asked for). `readable` is false for a line that is
     no row: it is counted as no item and never selected. Until `held_until` nothing takes a row that was restored.
     Nor until `pinned_until` (inf: for good) one that a person pinned.
-    `matches` holds a Truths column for each pattern; `sounds` are there only when asked for.
+    `matches` holds a Truths column for each pattern; `sounds` and `decoded` are there only when asked for.
     """
 
     offset: Ints
@@ -162,6 +210,7 @@ class Rows:
     content: NDArray[np.int32]
     matches: Mapping[str, Truths] = field(default_factory=dict)
     sounds: Sounds | None = None
+    decoded: Decoded | None = None
 
     def __len__(self) -> int:
         return len(self.timestamp)

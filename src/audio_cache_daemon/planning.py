@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from audio_cache_daemon.cache.listing import Listing
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
-from audio_cache_daemon.digests import Digests, load_digests
 from audio_cache_daemon.model import Inventory, Memory, Plan, Refusal
 from audio_cache_daemon.pins import load_pins, pinned_until
+from audio_cache_daemon.readings import Readings, load_readings
 from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.retention.limits import refuse_what_trash_cannot_hold
 from audio_cache_daemon.retention.needs import columns_needed
@@ -21,18 +22,20 @@ def observe(
     target: Target,
     memory: Memory | None,
     listing: Callable[[], Listing] | None = None,
-    digests: Digests | None = None,
+    readings: Readings | None = None,
+    decode_for: float = math.inf,
 ) -> Inventory:
     """The inventory that the target's policy needs; `listing` is that of its files, if begun ahead.
 
-    `digests` are those that are remembered, if the caller keeps what is added to them. StateUnreadableError when it
-    can't be told which items are pinned.
+    `readings` are those that are remembered, if the caller keeps what is added to them; audio is decoded for so many
+    seconds at most. StateUnreadableError when it can't be told which items are pinned.
     """
     needs, location = columns_needed(target.settings.policy), target.settings.location
-    if needs.content and digests is None:
-        digests = load_digests(location)
+    if readings is None:
+        readings = load_readings(location) if needs.content or needs.decoded else Readings()
     pins = pinned_until(load_pins(location))
-    return scan_cache(location, needs, Surroundings(target.neighbours, memory, listing, pins=pins, digests=digests))
+    around = Surroundings(target.neighbours, memory, listing, pins=pins, readings=readings, decode_for=decode_for)
+    return scan_cache(location, needs, around)
 
 
 def decide(

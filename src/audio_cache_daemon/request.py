@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -54,8 +55,8 @@ class RunRequest:
     """One run: at which moment (`now`, seconds since the epoch), under which id, for whom, with what allowed.
 
     `accepted` are the sentinels' findings that the operator accepts; without `limits` the policy's limits don't
-    hold; `wait` is how many seconds to wait for the lock. Of a cache with a
-    plan that was `reviewed` nothing else may go.
+    hold; `wait` is how many seconds to wait for the lock, `decode_for` how many to decode what isn't known. Of a cache
+    with a plan that was `reviewed` nothing else may go.
     """
 
     now: float
@@ -65,6 +66,7 @@ class RunRequest:
     limits: bool = True
     accepted: frozenset[str] = frozenset()
     wait: float = 0.0
+    decode_for: float = math.inf
     reviewed: tuple[ReviewedPlan, ...] = ()
 
 

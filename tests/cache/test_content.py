@@ -15,13 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from observing import bare_cache, name_files, scan, sound, write_paths
 
+from audio_cache_daemon.cache.audio import AudioFiles
 from audio_cache_daemon.cache.content import ContentReader
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.digests import digests_path, load_digests
-from audio_cache_daemon.eviction.memory import save_digests
+from audio_cache_daemon.eviction.memory import save_readings
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import ScanNeeds
 from audio_cache_daemon.paths import Folders, PathResolver
+from audio_cache_daemon.readings import load_readings
 from builders import CacheBuilder
 
 PAGE = 4096
@@ -99,7 +101,7 @@ def test_what_is_no_file_any_more_is_in_no_group_and_never_waited_for(location: 
     files[3].symlink_to(files[0])
     files[5].mkdir()
     with (location.path / META_NAME).open("rb") as meta, Folders(location) as folders:
-        content = ContentReader(meta.fileno(), PathResolver(location), folders).number_contents(rows)
+        content = ContentReader(AudioFiles(meta.fileno(), PathResolver(location), folders)).number_contents(rows)
     assert content.tolist() == [0, 0, -1, -1, -1, -1]
 
 
@@ -113,7 +115,7 @@ def test_an_index_that_changed_meanwhile_leads_to_no_file_elsewhere(location: Ca
         changed = lines.replace(str(files[0]).encode(), path.encode().rjust(len(str(files[0])), b"/"))
         (location.path / META_NAME).write_bytes(changed)
         with (location.path / META_NAME).open("rb") as meta, Folders(location) as folders:
-            content = ContentReader(meta.fileno(), PathResolver(location), folders).number_contents(rows)
+            content = ContentReader(AudioFiles(meta.fileno(), PathResolver(location), folders)).number_contents(rows)
         assert content.tolist() == [-1, -1]
 
 
@@ -137,21 +139,21 @@ def test_a_second_look_opens_no_audio_file_and_a_changed_one_is_read_anew(tmp_pa
         cache.add(prompt, audio=audio) for prompt, audio in (("a", b"one"), ("b", b"two"), ("c", long), ("d", long))
     ]
     location = cache.write()
-    first = load_digests(location)
-    content = scan_cache(location, ScanNeeds(content=True), Surroundings(digests=first)).rows.content.tolist()
+    first = load_readings(location)
+    content = scan_cache(location, ScanNeeds(content=True), Surroundings(readings=first)).rows.content.tolist()
     assert content == [-1, -1, 0, 0]
-    save_digests(location, first)
-    unasked = load_digests(location)
-    scan_cache(location, ScanNeeds(), Surroundings(digests=unasked))
+    save_readings(location, first)
+    unasked = load_readings(location)
+    scan_cache(location, ScanNeeds(), Surroundings(readings=unasked))
     # As by a run whose policy doesn't ask for contents.
-    save_digests(location, unasked)
-    again = load_digests(location)
+    save_readings(location, unasked)
+    again = load_readings(location)
     with _counting_opens() as opened:
-        found = scan_cache(location, ScanNeeds(content=True), Surroundings(digests=again)).rows.content.tolist()
-    assert (found, opened & {path.name for path in paths}, again.is_changed) == (content, set(), False)
+        found = scan_cache(location, ScanNeeds(content=True), Surroundings(readings=again)).rows.content.tolist()
+    assert (found, opened & {path.name for path in paths}, again.digests.is_changed) == (content, set(), False)
     paths[1].write_bytes(b"one")
     with _counting_opens() as opened:
-        found = scan_cache(location, ScanNeeds(content=True), Surroundings(digests=again)).rows.content.tolist()
+        found = scan_cache(location, ScanNeeds(content=True), Surroundings(readings=again)).rows.content.tolist()
     assert (found, opened & {path.name for path in paths}) == ([0, 0, 1, 1], {paths[1].name})
 
 

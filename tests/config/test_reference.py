@@ -14,7 +14,8 @@ from audio_cache_daemon.config.problems import ConfigProblem, InvalidConfigError
 from audio_cache_daemon.config.shapes import ListOf, MapOf, Section, Shape
 
 TEXT = DEFAULT.read_text()
-_AT_REST = re.compile(r"^( *)#(- )?(?=[a-z_]+: )", re.MULTILINE)
+_AT_REST = re.compile(r"^( *)#(- )?(?=[a-z_]+:(?: |$))", re.MULTILINE)
+_ENTRY_AT_REST = re.compile(r"^ *#- .*\n(?: *#.*\n)*", re.MULTILINE)
 
 
 def _documented(shape: Shape, path: str = "") -> Iterator[tuple[str, Section, str]]:
@@ -45,10 +46,13 @@ def _present(node: yaml.Node, shape: Shape, path: str = "") -> Iterator[tuple[st
                 yield from _present(value, shape.keys[key.value].shape, here)
 
 
+def _woken(text: str) -> str:
+    return _AT_REST.sub(lambda match: match[1] + (match[2] or ""), text)
+
+
 def _first_lines() -> dict[str, int]:
     """Where each key first stands in the file, those at rest included."""
-    awake = _AT_REST.sub(lambda match: match[1] + (match[2] or ""), TEXT)
-    root = yaml.compose(awake, Loader=yaml.SafeLoader)
+    root = yaml.compose(_woken(TEXT), Loader=yaml.SafeLoader)
     assert root is not None
     first: dict[str, int] = {}
     for path, line in _present(root, DOCUMENT):
@@ -89,11 +93,18 @@ def test_each_key_is_there_with_its_default_or_what_its_absence_means(path: str,
         assert "Absent: " in comment
 
 
+def test_an_entry_at_rest_can_be_woken(load: Load) -> None:
+    """With all of its keys: the file still loads."""
+    for entry in _ENTRY_AT_REST.finditer(TEXT):
+        assert _problems(load, TEXT[: entry.start()] + _woken(entry[0]) + TEXT[entry.end() :]) == ()
+
+
 def test_a_key_at_rest_can_be_woken(load: Load) -> None:
     """Each alone: the file still loads, or the only problem is that the key replaces another."""
+    entries = [range(*entry.span()) for entry in _ENTRY_AT_REST.finditer(TEXT)]
     for match in _AT_REST.finditer(TEXT):
-        if match[2]:
-            continue  # a whole entry, woken together with the line below it
+        if any(match.start() in entry for entry in entries):
+            continue
         problems = _problems(load, TEXT[: match.end() - 1] + TEXT[match.end() :])
         assert len(problems) <= 1
         assert all("one of" in problem.expected or "alone" in problem.expected for problem in problems)

@@ -27,7 +27,8 @@ HEAD = "# Made by `make image-requirements` from tests/constraints.txt.\n"
 
 def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    _write(IMAGE / "requirements.txt", project["project"]["dependencies"])
+    decode = project["project"]["optional-dependencies"]["decode"]
+    _write(IMAGE / "requirements.txt", [*project["project"]["dependencies"], *decode])
     _write(IMAGE / "requirements-build.txt", project["build-system"]["requires"])
 
 

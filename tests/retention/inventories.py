@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from audio_cache_daemon.decodings import Decoding
 from audio_cache_daemon.location import CacheLocation, Root
 from audio_cache_daemon.model import (
     ArrayInfo,
+    Decoded,
+    DecodingState,
     FileIdentity,
     IndexInfo,
     Inventory,
@@ -27,6 +30,9 @@ from audio_cache_daemon.retention.policy import Pattern, Policy
 NOW = 1_700_000_000.0
 """The time at which all tests happen."""
 
+WHOLE = Decoding(DecodingState.DECODED, 24.0, 0.5, 0.0)
+"""A sound of the length that rows have here, neither silent nor clipped."""
+
 _FILE_THERE = (ItemState.OK, ItemState.RETIRED)
 
 
@@ -36,7 +42,8 @@ class RowSpec:
 
     Rows that give the same `file`, `prompt` or `content` share it; without a `file` a row has one of its own.
     A row in state UNDECIDABLE has neither a file nor a root. `matches` names the truth of each pattern; a pattern
-    that isn't named doesn't match, and can't be decided without a prompt. `sound` is the audio vector, of length 1.
+    that isn't named doesn't match, and can't be decided without a prompt. `sound` is the audio vector, of length 1;
+    `decoding` is what decoding its file tells.
     A row is pinned for so many seconds from now (None: it never was).
     """
 
@@ -55,6 +62,7 @@ class RowSpec:
     line: int = 100
     pinned_for: float | None = None
     sound: tuple[float, ...] | None = (1.0, 0.0, 0.0, 0.0)
+    decoding: Decoding = WHOLE
     matches: Mapping[str, Truth] = field(default_factory=dict)
 
     def truth(self, pattern: str) -> Truth:
@@ -150,7 +158,15 @@ def _rows(specs: Sequence[RowSpec], now: float, patterns: Sequence[str]) -> Rows
         content=_numbered([spec.content for spec in specs]),
         matches={p: np.array([spec.truth(p) for spec in specs], dtype=np.uint8) for p in patterns},
         sounds=_sounds([spec.sound for spec in specs]),
+        decoded=_decoded([spec.decoding for spec in specs]),
     )
+
+
+def _decoded(decodings: Sequence[Decoding]) -> Decoded:
+    measures = np.array([(each.seconds, each.peak, each.clipped) for each in decodings]).reshape(-1, 3)
+    state = np.array([each.state for each in decodings], np.uint8)
+    measures[state != DecodingState.DECODED] = math.nan
+    return Decoded(state, measures[:, 0], measures[:, 1], measures[:, 2])
 
 
 def _sounds(vectors: Sequence[tuple[float, ...] | None]) -> Sounds:

@@ -8,8 +8,9 @@ from reference_likeness import copies_of
 from reference_takes import ranked_by_ear
 from reference_world import Item, Reason, ReferencePlan, Stray, World, newest_first
 
-from audio_cache_daemon.model import ItemState, StrayKind, Truth
+from audio_cache_daemon.model import DecodingState, Flaw, ItemState, StrayKind, Truth
 from audio_cache_daemon.retention.policy import (
+    Broken,
     Compared,
     Dedupe,
     Everything,
@@ -96,12 +97,38 @@ def _selects(rule: Rule, item: Item, ranks: dict[int, tuple[float, int] | None],
     if isinstance(criterion, Everything | InState):
         is_missing = item.state is ItemState.MISSING
         return _truth(isinstance(criterion, Everything) or (criterion.state == "missing" and is_missing))
-    if isinstance(criterion, Compared):
-        return _compares(criterion, item)
+    if isinstance(criterion, Compared | Broken):
+        return _compares(criterion, item) if isinstance(criterion, Compared) else _is_broken(criterion, item)
     place = ranks.get(item.number, (0, -1))
     if place is not None and criterion.by == "sound":
         place = (criterion.keep + 1, place[1]) if place[1] >= 0 else (0, -1)
     return _truth(None if place is None else place[0] > criterion.keep and item.number not in plan.protected)
+
+
+def _is_broken(criterion: Broken, item: Item) -> Truth:
+    """By one sign or another; unknown while one can't be told and none holds."""
+    signs = _signs(criterion, item) if item.state is ItemState.OK else {Flaw.EMPTY: False}
+    if any(signs.values()):
+        return Truth.TRUE
+    return _truth(None if None in signs.values() else False)
+
+
+def _signs(criterion: Broken, item: Item) -> dict[Flaw, bool | None]:
+    """For each sign of broken audio whether it is there; None: that can't be told."""
+    found = item.decoding
+    if item.size == 0:
+        return {Flaw.EMPTY: True}
+    if found is None:
+        return dict.fromkeys(Flaw)
+    if found.state is DecodingState.UNDECODABLE:
+        return {Flaw.UNDECODABLE: True}
+    level = 20 * math.log10(found.peak) if found.peak > 0 else -math.inf
+    return {
+        Flaw.EMPTY: found.seconds == 0,
+        Flaw.CUT_SHORT: found.seconds < criterion.shorter_than * item.duration if item.duration else None,
+        Flaw.SILENT: level < criterion.quieter_than,
+        Flaw.CLIPPED: found.clipped > criterion.clipped_over,
+    }
 
 
 def _compares(criterion: Compared, item: Item) -> Truth:
@@ -199,6 +226,8 @@ def _reason(rule: Rule, item: Item, ranks: dict[int, tuple[float, int] | None]) 
         return Reason(rule.name, item.missing_for, rule.min_age or 0.0)
     if isinstance(criterion, Compared):
         return Reason(rule.name, _measured(criterion, item), criterion.limit)
+    if isinstance(criterion, Broken):
+        return Reason(rule.name, float(next(flaw for flaw, holds in _signs(criterion, item).items() if holds)), None)
     if isinstance(criterion, Dedupe):
         place = ranks[item.number]
         assert place is not None

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from audio_cache_daemon.model import Inventory, ItemState, StrayKind, Truth
+from audio_cache_daemon.decodings import UNDECODABLE, Decoding
+from audio_cache_daemon.model import Decoded, DecodingState, Inventory, ItemState, StrayKind, Truth
 from audio_cache_daemon.retention.policy import Policy
 
 
@@ -33,6 +34,7 @@ class Item:
     matches: dict[str, Truth]
     sound: tuple[float, ...] | None = None
     is_pinned: bool = False
+    decoding: Decoding | None = None
 
     @property
     def selectable(self) -> bool:
@@ -90,6 +92,15 @@ def read_world(inventory: Inventory, policy: Policy, now: float) -> World:
     return World(items, strays, inventory, policy)
 
 
+def _decoding(decoded: Decoded | None, number: int) -> Decoding | None:
+    if decoded is None or decoded.state[number] == DecodingState.UNKNOWN:
+        return None
+    if decoded.state[number] == DecodingState.UNDECODABLE:
+        return UNDECODABLE
+    measures = (float(column[number]) for column in (decoded.seconds, decoded.peak, decoded.clipped))
+    return Decoding(DecodingState.DECODED, *measures)
+
+
 def _item(inventory: Inventory, number: int, now: float) -> Item:
     rows = inventory.rows
     return Item(
@@ -110,6 +121,7 @@ def _item(inventory: Inventory, number: int, now: float) -> Item:
         matches={pattern: Truth(int(column[number])) for pattern, column in rows.matches.items()},
         sound=_sound(inventory, number),
         is_pinned=bool(rows.pinned_until[number] > now),
+        decoding=_decoding(rows.decoded, number),
     )
 
 

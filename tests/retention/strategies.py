@@ -7,13 +7,17 @@ rows name, a budget that is just exceeded.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from dataclasses import replace as replace_spec
 
 from hypothesis import strategies as st
-from inventories import Disk, RowSpec, StraySpec, Surroundings, inventory
+from inventories import WHOLE, Disk, RowSpec, StraySpec, Surroundings, inventory
+from msgspec.structs import replace
 
+from audio_cache_daemon.decodings import UNDECODABLE, UNKNOWN
 from audio_cache_daemon.model import Inventory, ItemState, StrayKind, Truth
 from audio_cache_daemon.retention.policy import (
+    Broken,
     Budget,
     Compared,
     Criterion,
@@ -45,6 +49,19 @@ SOUNDS = (
     (0.5, 0.5, 0.5, 0.5),
     (0.5, -0.5, 0.5, -0.5),
     (-1.0, 0.0, 0.0, 0.0),
+)
+DECODINGS = (
+    WHOLE,
+    WHOLE,
+    UNKNOWN,
+    UNDECODABLE,
+    replace(WHOLE, seconds=12.0),
+    replace(WHOLE, seconds=11.9),
+    replace(WHOLE, seconds=0.0, peak=0.0),
+    replace(WHOLE, peak=0.1),
+    replace(WHOLE, peak=0.0),
+    replace(WHOLE, clipped=0.5),
+    replace(WHOLE, clipped=0.75),
 )
 CAPACITIES = (0, 1000, 2000, 5000, 12000)
 
@@ -113,12 +130,13 @@ def _rows(draw: st.DrawFn, shared: list[_File], roots: int, *, tidy: bool) -> Ro
         line=draw(st.sampled_from([50, 100])),
         pinned_for=draw(st.sampled_from([None, None, None, None, -1.0, 10.0, math.inf])),
         sound=draw(st.sampled_from([*SOUNDS, *unknown])),
+        decoding=draw(st.sampled_from(DECODINGS)),
         matches={pattern: draw(st.sampled_from(list(Truth))) for pattern in PATTERNS},
     )
     fate = draw(st.integers(0, 5 if tidy else 9))
     if fate == 0 and spec.state is not ItemState.UNDECIDABLE:
-        return replace(spec, state=ItemState.RETIRED)
-    return replace(_UNREADABLE, line=spec.line) if fate == 1 and not tidy else spec
+        return replace_spec(spec, state=ItemState.RETIRED)
+    return replace_spec(_UNREADABLE, line=spec.line) if fate == 1 and not tidy else spec
 
 
 @st.composite
@@ -166,6 +184,7 @@ criteria: st.SearchStrategy[Criterion] = st.one_of(
     st.builds(InState, st.sampled_from(["missing", "orphan", "leftover"])),
     st.builds(Compared, st.just("quality"), signs, st.sampled_from([0.25, 0.5])),
     st.builds(Compared, st.just("duration"), signs, st.sampled_from([0.0, 24.0])),
+    st.builds(Broken, st.sampled_from([0.5, 0.9]), st.sampled_from([-20.0, -10.0]), st.just(0.5)),
     st.just(Everything()),
 )
 protection_criteria: st.SearchStrategy[ProtectionCriterion] = st.one_of(

@@ -12,22 +12,19 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_cache_daemon.cache.audio import AudioFiles
 from audio_cache_daemon.digests import ContentKey, Digests
-from audio_cache_daemon.formats import decode_row, read_lines
 from audio_cache_daemon.model import Ints, ItemState, Rows
-from audio_cache_daemon.paths import Folders, PathResolver
 
 _PREFIX_BYTES = 4096
 _BLOCK_BYTES = 2**20
 
 
 class ContentReader:
-    """Reads the audio of rows, found again by the path in their line; `digests` are known, and added to."""
+    """Reads the audio of rows; `digests` are known, and added to."""
 
-    def __init__(self, meta: int, resolver: PathResolver, folders: Folders, digests: Digests | None = None) -> None:
-        self._meta = meta
-        self._resolver = resolver
-        self._folders = folders
+    def __init__(self, audio: AudioFiles, digests: Digests | None = None) -> None:
+        self._audio = audio
         self._known = digests if digests is not None else Digests()
 
     def number_contents(self, rows: Rows) -> NDArray[np.int32]:
@@ -55,37 +52,26 @@ class ContentReader:
         keys = list(self._keys(rows, subset, whole=whole))
         found = [self._known.find(key) for key in keys]
         unread = [place for place, digest in enumerate(found) if digest is None]
-        for place, line in zip(unread, read_lines(self._meta, rows.offset, subset[unread or slice(0)]), strict=True):
-            digest = found[place] = self._read(line, keys[place])
+        for place, opened in zip(unread, self._audio.open_each(rows, subset[unread or slice(0)]), strict=True):
+            digest = found[place] = _read(opened[0], keys[place]) if opened is not None else 0
             if digest:
                 self._known.note(keys[place], digest)
         return np.array(found, np.int64)
 
     def _keys(self, rows: Rows, subset: Ints, *, whole: bool) -> Iterator[ContentKey]:
-        devices = [root.device or 0 for root in self._folders.roots]
-        columns = (rows.root[subset], rows.inode[subset], rows.size[subset], rows.mtime_ns[subset])
-        for root, inode, size, mtime_ns in zip(*(column.tolist() for column in columns), strict=True):
+        columns = (rows.inode[subset].tolist(), rows.size[subset].tolist(), rows.mtime_ns[subset].tolist())
+        for device, inode, size, mtime_ns in zip(self._audio.devices(rows, subset), *columns, strict=True):
             # Of a short file the beginning is the whole.
-            yield ContentKey(whole and size > _PREFIX_BYTES, devices[root], inode, size, mtime_ns)
+            yield ContentKey(whole and size > _PREFIX_BYTES, device, inode, size, mtime_ns)
 
-    def _read(self, line: bytes, key: ContentKey) -> int:
-        row, _ = decode_row(line)
-        if row is None or row.path is None:
-            return 0
-        folder, name = self._resolver.split(row.path)
-        if folder.problem:
-            return 0
-        try:
-            directory = self._folders.descriptor(folder.root, folder.parts)
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-        except (OSError, ValueError):
-            return 0
-        try:
-            return _digest_open(descriptor, key)
-        except OSError:
-            return 0
-        finally:
-            os.close(descriptor)
+
+def _read(descriptor: int, key: ContentKey) -> int:
+    try:
+        return _digest_open(descriptor, key)
+    except OSError:
+        return 0
+    finally:
+        os.close(descriptor)
 
 
 def _digest_open(descriptor: int, key: ContentKey) -> int:

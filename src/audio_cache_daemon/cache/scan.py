@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,9 +14,11 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_cache_daemon.cache.audio import AudioFiles
 from audio_cache_daemon.cache.beside import beside
 from audio_cache_daemon.cache.coming import with_coming
 from audio_cache_daemon.cache.content import ContentReader
+from audio_cache_daemon.cache.decoded import decode_audio
 from audio_cache_daemon.cache.files import FileFinder, FileNames, number_groups
 from audio_cache_daemon.cache.index import IndexReader, ProblemLog
 from audio_cache_daemon.cache.listing import Listing, list_files
@@ -26,7 +29,6 @@ from audio_cache_daemon.cache.strays import find_strays
 from audio_cache_daemon.cache.tail import Tail
 from audio_cache_daemon.cache.vectors import read_arrays
 from audio_cache_daemon.cache.walk import Walk
-from audio_cache_daemon.digests import Digests
 from audio_cache_daemon.errors import CacheUnreadableError
 from audio_cache_daemon.formats import identify, read_ids, sample_lines
 from audio_cache_daemon.location import META_NAME, CacheLocation
@@ -45,6 +47,7 @@ from audio_cache_daemon.model import (
 )
 from audio_cache_daemon.paths import Folders, PathResolver, open_regular
 from audio_cache_daemon.patterns import compile_pattern
+from audio_cache_daemon.readings import Readings
 
 _LOOKS = 3
 """How often an index that changes while it is read is read anew before what was seen last is taken."""
@@ -59,8 +62,8 @@ class Surroundings:
 
     `neighbours` are the other configured caches, `memory` is what is remembered of this one; `listing` waits for
     the files' listing that was begun ahead, and can be called once; `tail` is what was found before by this process.
-    `pins` say for the ids of pinned rows until when, and which timestamp they have. `digests` are what is known of the
-    contents of files; what is found is added to them.
+    `pins` say for the ids of pinned rows until when, and which timestamp they have. `readings` are what is known of
+    the files' audio; what is found is added to them. Files are decoded for `decode_for` seconds at most.
     """
 
     neighbours: Sequence[CacheLocation] = ()
@@ -68,7 +71,8 @@ class Surroundings:
     listing: Callable[[], Listing] | None = None
     tail: Tail | None = None
     pins: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
-    digests: Digests | None = None
+    readings: Readings = field(default_factory=Readings)
+    decode_for: float = math.inf
 
 
 def scan_cache(location: CacheLocation, needs: ScanNeeds, around: Surroundings | None = None) -> Inventory:
@@ -108,9 +112,7 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         rows = _mark_retired(rows, retired.rows)
         _note_paths(problems, names, walk)
         rows = _recall(meta.fileno(), rows, around)
-        if needs.content:
-            contents = ContentReader(meta.fileno(), resolver, folders, around.digests)
-            rows = replace(rows, content=contents.number_contents(rows))
+        rows = _read_audio(rows, AudioFiles(meta.fileno(), resolver, folders), needs, around)
         unresolved = frozenset(names.unresolved_names | neighbours.unresolved_names)
         elsewhere, there = walk.find(np.concatenate([neighbours.keys, retired.keys]))
         strays = find_strays(folders, walk, finder.named | walk.mark(elsewhere[there]), unresolved)
@@ -240,6 +242,15 @@ def _recall(meta: int, rows: Rows, around: Surroundings) -> Rows:
     missing = np.flatnonzero(rows.missing())
     since[missing] = [memory.missing_since.get(text, np.nan) for text in read_ids(meta, rows.offset, missing)]
     return replace(rows, missing_since=since, held_until=_until(meta, rows, memory.restored))
+
+
+def _read_audio(rows: Rows, audio: AudioFiles, needs: ScanNeeds, around: Surroundings) -> Rows:
+    """The rows with what their audio files tell, as far as that is asked for."""
+    if needs.content:
+        rows = replace(rows, content=ContentReader(audio, around.readings.digests).number_contents(rows))
+    if needs.decoded:
+        rows = replace(rows, decoded=decode_audio(rows, audio, around.readings.decodings, around.decode_for))
+    return rows
 
 
 def _until(meta: int, rows: Rows, held: Mapping[str, tuple[float, float | None]]) -> Floats:

@@ -23,6 +23,7 @@ from audio_cache_daemon.config.settings import (
 )
 from audio_cache_daemon.config.shapes import Key, ListOf, MapOf, Section
 from audio_cache_daemon.retention.policy import (
+    Broken,
     Budget,
     Dedupe,
     DiskMarks,
@@ -131,6 +132,15 @@ _DEDUPE = Section(
     },
 )
 
+_THRESHOLDS = Section(
+    Broken,
+    {
+        "shorter_than": Key(scalars.FRACTION, "Cut short: less than this share of the duration that the row tells."),
+        "quieter_than": Key(scalars.LEVEL, "Silent: no sample is louder than this."),
+        "clipped_over": Key(scalars.FRACTION, "Clipped through: more than this share of the samples is at full scale."),
+    },
+)
+
 _RULE = Section(
     make_rule,
     {
@@ -142,17 +152,20 @@ _RULE = Section(
         ),
         "dedupe": Key(_DEDUPE, "Selects all but the best of each group of items."),
         "state": Key(
-            choice("missing", "orphan", "leftover"),
-            "Selects rows without a file (missing), files without a row (orphan), temporary files (leftover).",
+            choice("missing", "orphan", "leftover", "broken"),
+            "Selects rows without a file (missing), files without a row (orphan), temporary files (leftover), audio "
+            "that nobody can listen to (broken).",
         ),
         "quality": Key(comparisons.QUALITY, "Selects items whose quality score compares so."),
         "duration": Key(
             comparisons.LENGTH, "Selects items whose length in seconds compares so; 0 is one that is unknown."
         ),
+        "thresholds": Key(_THRESHOLDS, "From when on audio is broken, where the defaults don't fit."),
         "min_age": Key(scalars.DURATION, "Narrows any criterion to what is older than this."),
     },
     exactly_one=("max_age", "pattern", "dedupe", "state", "quality", "duration"),
     may_join=("pattern",),
+    only_beside={"thresholds": ("state", "broken")},
 )
 
 _SCHEDULE = Section(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from audio_cache_daemon.config.settings import HttpSettings
 from audio_cache_daemon.retention.policy import (
+    Broken,
     Compared,
     Criterion,
     Dedupe,
@@ -26,9 +29,10 @@ def make_rule(  # noqa: PLR0913 - one parameter a key
     max_age: float | None = None,
     pattern: str | None = None,
     dedupe: Dedupe | None = None,
-    state: SubjectState | None = None,
+    state: SubjectState | Literal["broken"] | None = None,
     quality: Compared | None = None,
     duration: Compared | None = None,
+    thresholds: Broken = Broken(),  # noqa: B008 - a frozen value
     min_age: float | None = None,
 ) -> Rule:
     criterion: Criterion
@@ -37,7 +41,7 @@ def make_rule(  # noqa: PLR0913 - one parameter a key
     elif dedupe is not None:
         criterion = dedupe
     elif state is not None:
-        criterion = InState(state)
+        criterion = thresholds if state == "broken" else InState(state)
     elif (compared := quality or duration) is not None:
         criterion = compared
     else:

@@ -106,7 +106,7 @@ class DocumentReader:
             value = self.read(value_node, section.keys[name].shape, _join(key, name))
             if value is not _INVALID:
                 values[section.keys[name].parameter or name] = value
-        complete = self._check_presence(node, section, given, key)
+        complete = self._check_presence(node, section, given, key) and self._check_company(node, section, key)
         required = [section.keys[name].parameter or name for name in section.required()]
         if not complete or not values.keys() >= set(required):
             return _INVALID
@@ -125,6 +125,14 @@ class DocumentReader:
             self._refuse(node, key, " and ".join(chosen) or "none of them", expected)
             return False
         return not missing
+
+    def _check_company(self, node: yaml.MappingNode, section: Section, key: str) -> bool:
+        texts = {name.value: value.value for name, value in entries(node)}
+        needed = {name: beside for name, beside in section.only_beside.items() if name in texts}
+        alone = {name: (other, text) for name, (other, text) in needed.items() if texts.get(other) != text}
+        for name, (other, text) in alone.items():
+            self._refuse(node, _join(key, name), "a key that means nothing here", f"{other}: {text} beside it")
+        return not alone
 
     def _entries(self, node: yaml.MappingNode, key: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
         first: dict[str, int] = {}

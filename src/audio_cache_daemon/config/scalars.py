@@ -99,11 +99,13 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _fraction(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise ValueError
-    return value
+def _between(least: float, most: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        if not least <= float(text) <= most:
+            raise ValueError
+        return float(text)
+
+    return parse
 
 
 def _age(text: str) -> YoungerThan:
@@ -198,8 +200,9 @@ UNIT = Scalar(
 PATTERN = Scalar("pattern", "a Python regular expression", _pattern, {"type": "string", "format": "regex"})
 COUNT = Scalar("count", "a whole number, 1 or more", _count, {"type": "integer", "minimum": 1}, _NUMBER)
 FRACTION = Scalar(
-    "fraction", "a number from 0 to 1", _fraction, {"type": "number", "minimum": 0, "maximum": 1}, _NUMBER
+    "fraction", "a number from 0 to 1", _between(0, 1), {"type": "number", "minimum": 0, "maximum": 1}, _NUMBER
 )
+LEVEL = Scalar("level", "a level in dBFS, such as -60", _between(-200, 0), {"type": "number", "maximum": 0}, _NUMBER)
 COUNT_OR_NONE = Scalar(
     "count_or_none",
     "a whole number, 1 or more, or none",

@@ -60,6 +60,7 @@ def _schema_of_section(section: Section, definitions: dict[str, object]) -> dict
         "required": section.required(),
         "additionalProperties": False,
         **({"oneOf": _alternatives(section)} if section.exactly_one else {}),
+        **({"dependentSchemas": _companies(section)} if section.only_beside else {}),
     }
 
 
@@ -70,3 +71,11 @@ def _alternatives(section: Section) -> list[dict[str, object]]:
         {"required": [name], **({"not": {"anyOf": others}} if name in section.may_join else {})}
         for name in section.exactly_one
     ]
+
+
+def _companies(section: Section) -> dict[str, object]:
+    """For each key that goes only with another: what that one has to be."""
+    return {
+        name: {"properties": {other: {"const": text}}, "required": [other]}
+        for name, (other, text) in section.only_beside.items()
+    }

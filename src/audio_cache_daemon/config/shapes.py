@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TypeAlias
 
@@ -57,13 +57,15 @@ class Section:
     """A mapping with fixed keys, read as what `make` returns when it is called with the values that are given.
 
     The parameters of `make` tell which keys are required, and the defaults of the others. Of the keys
-    in `exactly_one` one has to be given; those of them in `may_join` may also stand beside another.
+    in `exactly_one` one has to be given; those of them in `may_join` may also stand beside another. A key in
+    `only_beside` means something only where another key has a certain text.
     """
 
     make: Callable[..., object]
     keys: Mapping[str, Key]
     exactly_one: tuple[str, ...] = ()
     may_join: tuple[str, ...] = ()
+    only_beside: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def expected(self) -> str:

@@ -138,7 +138,8 @@ class Keeper:
         """One pass of the policy, unless something holds it back; what does is said."""
         if self._is_held_back(work):
             return
-        request = RunRequest(time.time(), new_run_id(time.time()), work.kind, "daemon")
+        decode_for = self._house.pace.decode if work.kind != "pressure" else 0.0  # that can't wait
+        request = RunRequest(time.time(), new_run_id(time.time()), work.kind, "daemon", decode_for=decode_for)
         if not self._may_begin(request):
             self._settle()
             return

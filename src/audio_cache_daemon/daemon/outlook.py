@@ -13,7 +13,7 @@ from audio_cache_daemon.model import Inventory, Plan, RuleCount
 from audio_cache_daemon.reporting.run_summary import by_rule
 from audio_cache_daemon.retention.judgement import row_age
 from audio_cache_daemon.retention.plan import plan_evictions
-from audio_cache_daemon.retention.policy import Dedupe, Policy, Rule
+from audio_cache_daemon.retention.policy import Broken, Dedupe, Policy, Rule
 
 HOUR, DAY = 3600.0, 86400.0
 AGE_BOUNDS = (HOUR, DAY, 3 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 60 * DAY, 90 * DAY, 180 * DAY)
@@ -36,7 +36,8 @@ class AgeGroup:
 class Outlook:
     """What a run would take, by rule: `evictable` now, `by_rule` at the time of the next one on schedule.
 
-    But for rules that compare contents or sounds. `ages` are those of the items now. It took so many seconds.
+    But for rules that compare contents or sounds, or decode. `ages` are those of the items now. It took so many
+    seconds.
     """
 
     time: float
@@ -66,8 +67,10 @@ def _count(plan: Plan) -> dict[str, RuleCount]:
 
 
 def _reads_much(rule: Rule) -> bool:
-    """Whether a rule compares contents or sounds, which is for a run."""
-    return isinstance(rule.criterion, Dedupe) and (rule.criterion.by == "content" or rule.criterion.is_by_ear)
+    """Whether a rule compares contents or sounds, or decodes, which is for a run."""
+    criterion = rule.criterion
+    compares = isinstance(criterion, Dedupe) and (criterion.by == "content" or criterion.is_by_ear)
+    return compares or isinstance(criterion, Broken)
 
 
 def _group_ages(inventory: Inventory, plan: Plan, now: float) -> tuple[AgeGroup, ...]:

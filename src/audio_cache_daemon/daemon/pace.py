@@ -69,5 +69,8 @@ class Pace:
     stale_run: float = 1800.0
     """The same within a run: reading the contents of a large cache takes long."""
 
+    decode: float = 300.0
+    """So long a run decodes what isn't known yet: some ten thousand sounds; the next run goes on."""
+
     stop: float = 20.0
     """How long the end waits for a run to come to rest; then it is cut off, and the next start completes it."""

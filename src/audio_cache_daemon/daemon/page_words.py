@@ -9,6 +9,7 @@ from audio_cache_daemon.daemon.overview import Overview
 from audio_cache_daemon.daemon.words import AGAIN_AND_AGAIN
 from audio_cache_daemon.reporting.page_facts import Level, Trouble
 from audio_cache_daemon.retention.policy import (
+    Broken,
     Compared,
     Criterion,
     Dedupe,
@@ -160,6 +161,8 @@ def _describe(criterion: Criterion) -> str:
             words = "copies of the same sound"
         case InState(state):
             words = _STATES[state]
+        case Broken():
+            words = "audio that is empty, can't be decoded, or is cut short, silent or clipped through"
         case Compared(measure, sign, limit):
             words = f"{measure} {sign} {limit:g}"
         case Everything():

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from audio_cache_daemon.decodings import Decodings, FileKey, decodings_path, load_decodings
 from audio_cache_daemon.digests import Digests, digests_path
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, write_durably
 from audio_cache_daemon.formats import read_ids
 from audio_cache_daemon.location import META_NAME, CacheLocation
-from audio_cache_daemon.model import Memory, Plan
+from audio_cache_daemon.model import Inventory, Memory, Plan
+from audio_cache_daemon.readings import Readings
 from audio_cache_daemon.state import AUDIT_HEAD_NAME, encode_memory, memory_path
 
 
@@ -51,12 +55,35 @@ def save_memory(location: CacheLocation, memory: Memory) -> None:
         raise MaintenanceError(f"{path} can't be written: {error.strerror}; the next run will know less") from None
 
 
-def save_digests(location: CacheLocation, digests: Digests) -> None:
-    """Keep the digests for the next run, if there is anything new; where that can't be it reads the files again."""
-    if digests.is_changed:
-        make_state_directory(location.path)
-        with suppress(OSError):
-            write_durably(digests_path(location), digests.encode())
+def save_readings(location: CacheLocation, readings: Readings) -> None:
+    """Keep the readings for the next run, where anything is new; where that can't be it reads the files again."""
+    new: list[tuple[Path, Digests | Decodings]] = [
+        (digests_path(location), readings.digests),
+        (decodings_path(location), readings.decodings),
+    ]
+    for path, remembered in new:
+        if remembered.is_changed:
+            with suppress(OSError, MaintenanceError):
+                make_state_directory(location.path)
+                write_durably(path, remembered.encode())
+
+
+def forget_decodings(inventory: Inventory, rows: Sequence[int]) -> None:
+    """Forget how the files of these rows decode: they are no longer what they were, whatever their times say."""
+    columns, location = inventory.rows, inventory.location
+    decodings = load_decodings(location)
+    decodings.forget(
+        {
+            FileKey(
+                inventory.roots[columns.root[row]].device or 0,
+                int(columns.inode[row]),
+                int(columns.size[row]),
+                int(columns.mtime_ns[row]),
+            )
+            for row in rows
+        }
+    )
+    save_readings(location, Readings(decodings=decodings))
 
 
 def save_audit_head(location: CacheLocation, seq: int, last_hash: str) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple, Self, TypedDict
 
 import numpy as np
 
+from audio_cache_daemon.decoder import Decoder
 from audio_cache_daemon.eviction.directories import create_file
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.manifest import append_entry
@@ -19,7 +20,7 @@ from audio_cache_daemon.eviction.removal import check_owner, check_writable, loo
 from audio_cache_daemon.eviction.taking import find_closed_roots
 from audio_cache_daemon.formats import stray_id
 from audio_cache_daemon.manifest import MANIFEST_NAME, ManifestEntry
-from audio_cache_daemon.model import Bools, FileIdentity, ItemState, Outcome, OutcomeKind, Plan
+from audio_cache_daemon.model import BROKEN, Bools, DecodingState, FileIdentity, ItemState, Outcome, OutcomeKind, Plan
 from audio_cache_daemon.paths import Folder, Folders, PathResolver
 from audio_cache_daemon.readback import ReadRow, RowReader
 
@@ -27,7 +28,8 @@ from audio_cache_daemon.readback import ReadRow, RowReader
 class _Planned(NamedTuple):
     """What a plan knows of the file of a row that it evicts.
 
-    `keeper` is the row that has to be there still, with the same bytes if it `has_same_bytes`; -1: none has to.
+    `keeper` is the row that has to be there still, with the same bytes if it `has_same_bytes`; -1: none has to. What
+    `is_broken` has to decode as it did.
     """
 
     expected: FileIdentity
@@ -36,6 +38,7 @@ class _Planned(NamedTuple):
     used_elsewhere: bool
     keeper: int
     has_same_bytes: bool
+    is_broken: bool
 
 
 class SecondLook:
@@ -52,6 +55,7 @@ class SecondLook:
         # A row that was added since may name a file that none did.
         self._reader = RowReader(plan.inventory, may_have_grown=not len(plan.strays))
         self._folders = Folders(plan.inventory.location)
+        self._decoder = Decoder()
         # A retired row holds no file back: it was given up before.
         self._namings = np.bincount(self._rows.file[self._rows.items() & (self._rows.file >= 0)]).tolist()
         self._stood: Counter[int] = Counter()
@@ -64,6 +68,7 @@ class SecondLook:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._decoder.close()
         self._folders.close()
         self._reader.__exit__(kind, error, trace)
 
@@ -79,9 +84,9 @@ class SecondLook:
         rows, evictions = self._rows, self._plan.rows
         subject = evictions.subject
         criteria = [rule.criterion for rule in self._plan.rules]
-        by_content, by_sound = (
-            np.array([criterion == f"dedupe:{by}" for criterion in criteria], np.bool_)[evictions.rule]
-            for by in ("content", "sound")
+        by_content, by_sound, broken = (
+            np.array([criterion == name for criterion in criteria], np.bool_)[evictions.rule]
+            for name in ("dedupe:content", "dedupe:sound", BROKEN)
         )
         columns = zip(
             rows.inode[subject].tolist(),
@@ -92,6 +97,7 @@ class SecondLook:
             rows.used_elsewhere[subject].tolist(),
             np.where(by_content | by_sound, evictions.keeper, -1).tolist(),
             by_content.tolist(),
+            broken.tolist(),
             strict=True,
         )
         for inode, size, mtime_ns, *others in columns:
@@ -105,6 +111,8 @@ class SecondLook:
         try:
             changed = self._look_at_file(folder, name, expected, there=planned.there)
             if changed is None and planned.keeper >= 0 and not self._has_keeper(folder, name, planned):
+                changed = OutcomeKind.CHANGED
+            if changed is None and planned.is_broken and not self._decodes_as_before(folder, name, number):
                 changed = OutcomeKind.CHANGED
             if changed == OutcomeKind.CHANGED:
                 return Outcome(OutcomeKind.CHANGED, read.id, number, None)
@@ -151,6 +159,19 @@ class SecondLook:
             one = stack.enter_context(open_file(self._folders.descriptor(folder.root, folder.parts), name))
             kept_directory = self._folders.descriptor(kept_folder.root, kept_folder.parts)
             return same_bytes(one, stack.enter_context(open_file(kept_directory, kept_name)))
+
+    def _decodes_as_before(self, folder: Folder, name: str, row: int) -> bool:
+        """Whether decoding a file tells now what the plan goes by."""
+        decoded = self._rows.decoded
+        assert decoded is not None
+        if self._rows.size[row] == 0:
+            return True
+        with open_file(self._folders.descriptor(folder.root, folder.parts), name) as file:
+            found = self._decoder.decode(file.fileno(), name[-4:])
+        if found is None or found.state != decoded.state[row]:
+            return False
+        measured = (decoded.seconds[row], decoded.peak[row], decoded.clipped[row])
+        return found.state == DecodingState.UNDECODABLE or (found.seconds, found.peak, found.clipped) == measured
 
     def _file_goes(self, planned: _Planned) -> bool:
         """Whether a file that was there goes with this row: this is the last row that names it, anywhere."""

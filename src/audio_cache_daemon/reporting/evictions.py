@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from audio_cache_daemon.formats import stray_id
-from audio_cache_daemon.model import Plan, PlanRule
+from audio_cache_daemon.model import BROKEN, Flaw, Plan, PlanRule
 from audio_cache_daemon.readback import RowReader
 from audio_cache_daemon.reporting.audit_record import AuditItem, AuditReason
 
@@ -64,4 +64,6 @@ def make_reason(rule: PlanRule, value: float, threshold: float, prompt: str | No
     """What was measured against what; of a pattern that is the prompt and the expression."""
     if rule.text is not None:
         return AuditReason(rule.criterion, prompt, rule.text)
+    if rule.criterion == BROKEN and value == value:  # noqa: PLR0124 -- NaN
+        return AuditReason(rule.criterion, Flaw(int(value)).name.lower().replace("_", " "))
     return AuditReason(rule.criterion, None if value != value else value, None if threshold != threshold else threshold)  # noqa: PLR0124 -- NaN

@@ -92,8 +92,8 @@ def print_refusals(screen: Screen, report: RunReport) -> None:
 def describe_reason(reason: AuditReason) -> str:
     """What was measured against what."""
     criterion, value, threshold = reason.criterion, reason.value, reason.threshold
-    if isinstance(threshold, str):
-        return f"matches {threshold}"
+    if isinstance(threshold, str) or isinstance(value, str):
+        return f"matches {threshold}" if isinstance(threshold, str) else str(value)
     if criterion in _SECONDS:
         text = format_duration(value) if isinstance(value, float) else "unknown"
         return f"{text} > {format_duration(threshold)}" if threshold else text

@@ -123,6 +123,7 @@ class _Growth:
             content=_renumbered(rows.content, order, ahead),
             matches={pattern: truth[order] for pattern, truth in rows.matches.items()},
             sounds=Sounds(sounds.place[order], sounds.vectors, sounds.fault) if sounds is not None else None,
+            decoded=rows.decoded.select(order) if rows.decoded is not None else None,
         )
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from audio_cache_daemon.model import Bools, Evictions, Floats, Ints, Inventory, ItemState, Plan, PlanRule, Truth
+from audio_cache_daemon.model import BROKEN, Bools, Evictions, Floats, Ints, Inventory, ItemState, Plan, PlanRule, Truth
 from audio_cache_daemon.retention.budget import BUDGET_RULES, Pressure, Remaining, eviction_key, over_budget
 from audio_cache_daemon.retention.bytes_freed import freed_file_bytes
 from audio_cache_daemon.retention.judgement import Judgement
 from audio_cache_daemon.retention.limits import RunLimits
 from audio_cache_daemon.retention.policy import (
+    Broken,
     Compared,
     Dedupe,
     Everything,
@@ -135,18 +136,21 @@ def describe_rules(policy: Policy) -> tuple[PlanRule, ...]:
 
 def _describe(rule: Rule) -> PlanRule:
     match rule.criterion:
-        case MaxAge():
-            return PlanRule(rule.name, "max_age")
         case Pattern(expression):
             return PlanRule(rule.name, "pattern", expression)
+        case MaxAge():
+            criterion = "max_age"
         case Dedupe(by):
-            return PlanRule(rule.name, f"dedupe:{by}")
+            criterion = f"dedupe:{by}"
         case InState(state):
-            return PlanRule(rule.name, f"state:{state}")
+            criterion = f"state:{state}"
+        case Broken():
+            criterion = BROKEN
         case Compared(measure, sign):
-            return PlanRule(rule.name, f"{measure}:{sign}")
+            criterion = f"{measure}:{sign}"
         case Everything():
-            return PlanRule(rule.name, "everything")
+            criterion = "everything"
+    return PlanRule(rule.name, criterion)
 
 
 def _notes(inventory: Inventory, policy: Policy) -> Iterator[str]:
@@ -158,3 +162,6 @@ def _notes(inventory: Inventory, policy: Policy) -> Iterator[str]:
     sounds = inventory.rows.sounds
     if compares and sounds is not None and sounds.fault is not None:
         yield f"no item goes by how it sounds: {sounds.fault}"
+    decoded = inventory.rows.decoded
+    if decoded is not None and decoded.fault is not None:
+        yield f"not every item is decoded: {decoded.fault}"

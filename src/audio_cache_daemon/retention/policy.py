@@ -56,6 +56,20 @@ class InState:
 
 
 @dataclass(frozen=True)
+class Broken:
+    """Selects items whose audio is empty, can't be decoded, or is cut short, silent, or clipped through.
+
+    Cut short: `shorter_than` this share of the duration that the row tells. Silent: no sample is louder than
+    `quieter_than` (dBFS). Clipped through: of the samples more than the share `clipped_over` is at full scale. What is
+    exactly at a limit is kept.
+    """
+
+    shorter_than: float = 0.9
+    quieter_than: float = -60.0
+    clipped_over: float = 0.5
+
+
+@dataclass(frozen=True)
 class Compared:
     """Selects items whose quality score, or duration in seconds, stands so to `limit`.
 
@@ -72,7 +86,7 @@ class Everything:
     """Selects each item whose file is known. Only the `clear` command asks for it; no policy file can."""
 
 
-Criterion: TypeAlias = MaxAge | Pattern | Dedupe | InState | Compared | Everything
+Criterion: TypeAlias = MaxAge | Pattern | Dedupe | InState | Broken | Compared | Everything
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from audio_cache_daemon.model import Bools, Inventory, Truth
+from audio_cache_daemon.retention.broken import broken
 from audio_cache_daemon.retention.budget import Remaining
 from audio_cache_daemon.retention.compared import comparing
 from audio_cache_daemon.retention.dedupe import surplus
 from audio_cache_daemon.retention.judgement import Judgement, judge_all, judge_older, row_age, stray_age
 from audio_cache_daemon.retention.max_age import expired
 from audio_cache_daemon.retention.pattern import matching
-from audio_cache_daemon.retention.policy import Compared, Dedupe, Everything, InState, MaxAge, Pattern, Rule
+from audio_cache_daemon.retention.policy import Broken, Compared, Dedupe, Everything, InState, MaxAge, Pattern, Rule
 from audio_cache_daemon.retention.state import missing, unnamed
 
 
@@ -63,17 +64,22 @@ def _judge_rows(rule: Rule, inventory: Inventory, left: Bools, protected: Bools,
     rows = inventory.rows
     match rule.criterion:
         case MaxAge() as criterion:
-            return expired(rows, criterion, now)
+            judgement = expired(rows, criterion, now)
         case Pattern(expression):
-            return matching(rows, expression)
+            judgement = matching(rows, expression)
         case Dedupe() as criterion:
-            return surplus(rows, criterion, left, protected, now)
-        case InState(state):
-            return missing(rows, now) if state == "missing" else judge_all(len(rows), Truth.FALSE)
+            judgement = surplus(rows, criterion, left, protected, now)
+        case InState("missing"):
+            judgement = missing(rows, now)
+        case InState():
+            judgement = judge_all(len(rows), Truth.FALSE)
+        case Broken() as criterion:
+            judgement = broken(rows, criterion)
         case Compared() as criterion:
-            return comparing(rows, criterion)
+            judgement = comparing(rows, criterion)
         case Everything():
-            return judge_all(len(rows), Truth.TRUE)
+            judgement = judge_all(len(rows), Truth.TRUE)
+    return judgement
 
 
 def _judge_strays(rule: Rule, inventory: Inventory, now: float) -> Judgement:
