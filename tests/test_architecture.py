@@ -16,6 +16,7 @@ MODULES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text()) for 
 BASE = {
     "model",
     "location",
+    "columns",
     "decoder",
     "decodings",
     "digests",

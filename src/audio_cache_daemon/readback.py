@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_cache_daemon.columns import iter_rows
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.formats import Row, decode_row, identify, read_lines, row_id, sample_lines
 from audio_cache_daemon.location import META_NAME
@@ -80,9 +81,8 @@ class RowReader:
     def read(self, numbers: Ints) -> Iterator[ReadRow]:
         """The rows of these ascending numbers."""
         occurrence = self._count_repeated(numbers)
-        for number, line in zip(
-            numbers.tolist(), read_lines(self._descriptor, self._rows.offset, numbers), strict=True
-        ):
+        lines = read_lines(self._descriptor, self._rows.offset, numbers)
+        for (number,), line in zip(iter_rows(numbers), lines, strict=True):
             row, _ = decode_row(line)
             yield ReadRow(number, row_id(line, occurrence.get(number, 0)), line, row)
 

@@ -32,7 +32,7 @@ from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
 from audio_cache_daemon.maintenance import run_maintenance
 from audio_cache_daemon.model import ItemState, Plan, RunResult, ScanNeeds
-from audio_cache_daemon.request import Listener, RunRequest, Target
+from audio_cache_daemon.request import Listener, RunRequest, Target, new_run_id
 from audio_cache_daemon.retention.policy import Budget, Limits, Marks, Policy
 
 ITEMS = 100
@@ -79,7 +79,9 @@ def retire(settings: CacheSettings) -> Stretch:
         assert len(plan.rows) == ITEMS
         begun.append(time.perf_counter())
 
-    report = run_maintenance(target, RunRequest(time.time(), "bench"), time.time, Listener(planned=planned))
+    report = run_maintenance(
+        target, RunRequest(time.time(), new_run_id(time.time())), time.time, Listener(planned=planned)
+    )
     measured = Stretch()
     measured.seconds = time.perf_counter() - begun[0]
     assert report.result == RunResult.SUCCESS, report

@@ -25,11 +25,13 @@ from services import command, quick_command, write_config
 from soak_generator import Place
 from soak_promise import Kept, check_promise, index_is_whole, lacks_texts, write_arrays
 
+from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.daemon.pace import Pace
 from audio_cache_daemon.eviction.journal import rewrite_directory
 from audio_cache_daemon.eviction.lock import cache_lock
 from audio_cache_daemon.eviction.recovery import interrupted_run
 from audio_cache_daemon.location import META_NAME
+from audio_cache_daemon.model import ScanNeeds
 from live_generator import fill_cache
 
 TICK = 0.1
@@ -263,7 +265,9 @@ class Soak:
     def _is_at_rest(self) -> bool:
         """Whether neither has anything half done; the generator may have been started again meanwhile."""
         is_through = not rewrite_directory(self.place.location).exists()
-        return self.place.process() is None and is_through and index_is_whole(self.place)
+        is_whole = self.place.process() is None and is_through and index_is_whole(self.place)
+        # What a save of the generator brought back is retired again by the next run.
+        return is_whole and not scan_cache(self.place.location, ScanNeeds()).retired.undone.any()
 
 
 def _size(path: Path) -> int:

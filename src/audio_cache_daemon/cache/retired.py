@@ -135,7 +135,7 @@ class RetiredItems:
                     folders[root, directory] = folder
                 yield file_key(folders[root, directory], name)
 
-    def find_files(self, walk: Walk, in_use: Callable[[], Ints], unresolved: Collection[int]) -> Retired:
+    def find_files(self, walk: Walk, in_use: Callable[[], Iterable[Ints]], unresolved: Collection[int]) -> Retired:
         """The retired items, with those files that still lie in their places as they were.
 
         A file that a row means, by one of the keys `in_use` or perhaps by an unresolved name (its hash), isn't
@@ -150,7 +150,17 @@ class RetiredItems:
             pending &= found == np.array([getattr(entry, name) for entry in entries], np.int64)
         names = (entry.file.rpartition("/")[2] for entry in entries)
         pending &= np.fromiter((bool(name) and hash(name) not in unresolved for name in names), np.bool_, len(entries))
-        pending &= ~np.isin(self.keys, in_use())
+        pending &= ~_are_among(self.keys, in_use())
         sizes = np.array([entry.size if entry.file else 0 for entry in entries], np.int64)
         numbers = np.repeat(np.arange(len(self._runs)), [len(run.entries) for run in self._runs])
         return Retired(tuple(run.run for run in self._runs), numbers, self.rows, pending, sizes, self._undone)
+
+
+def _are_among(few: Ints, many: Iterable[Ints]) -> Bools:
+    """Which of the few are among the many, which come in parts; np.isin would sort all of those."""
+    ordered = np.unique(few)
+    found = np.zeros(len(ordered), np.bool_)
+    for some in many:
+        places = np.minimum(np.searchsorted(ordered, some), len(ordered) - 1)
+        found[places[ordered[places] == some]] = True
+    return found[np.searchsorted(ordered, few)]

@@ -52,6 +52,8 @@ from audio_cache_daemon.readings import Readings
 _LOOKS = 3
 """How often an index that changes while it is read is read anew before what was seen last is taken."""
 
+_ROWS_AT_ONCE = 2**16
+
 _ORPHAN_SHARE = 5
 """More than one file in so many being an orphan is no litter but a fault: of the index, or of the configuration."""
 
@@ -160,8 +162,12 @@ def _read_index(
     return reader, number_groups(prompts, prompts != 0)
 
 
-def _keys_in_use(keys: Ints, rows: Rows, neighbours: NeighbourNames) -> Ints:
-    return np.concatenate([keys[rows.items()], neighbours.keys])
+def _keys_in_use(keys: Ints, rows: Rows, neighbours: NeighbourNames) -> Iterator[Ints]:
+    items = rows.items()
+    for first in range(0, len(keys), _ROWS_AT_ONCE):
+        some = slice(first, first + _ROWS_AT_ONCE)
+        yield keys[some][items[some]]
+    yield neighbours.keys
 
 
 def _mark_retired(rows: Rows, retired: Ints) -> Rows:

@@ -12,6 +12,7 @@ from typing import NamedTuple, Self, TypedDict
 
 import numpy as np
 
+from audio_cache_daemon.columns import iter_rows
 from audio_cache_daemon.decoder import Decoder
 from audio_cache_daemon.eviction.directories import create_file
 from audio_cache_daemon.eviction.execution import Execution
@@ -80,7 +81,7 @@ class SecondLook:
             yield self._look_at_stray(stray)
 
     def _planned(self) -> Iterator[_Planned]:
-        """What is planned for each row, in order; from lists: an entry of a column costs far more."""
+        """What is planned for each row, in order."""
         rows, evictions = self._rows, self._plan.rows
         subject = evictions.subject
         criteria = [rule.criterion for rule in self._plan.rules]
@@ -88,17 +89,16 @@ class SecondLook:
             np.array([criterion == name for criterion in criteria], np.bool_)[evictions.rule]
             for name in ("dedupe:content", "dedupe:sound", BROKEN)
         )
-        columns = zip(
-            rows.inode[subject].tolist(),
-            rows.size[subject].tolist(),
-            rows.mtime_ns[subject].tolist(),
-            (rows.state[subject] == ItemState.OK).tolist(),
-            rows.file[subject].tolist(),
-            rows.used_elsewhere[subject].tolist(),
-            np.where(by_content | by_sound, evictions.keeper, -1).tolist(),
-            by_content.tolist(),
-            broken.tolist(),
-            strict=True,
+        columns = iter_rows(
+            rows.inode[subject],
+            rows.size[subject],
+            rows.mtime_ns[subject],
+            rows.state[subject] == ItemState.OK,
+            rows.file[subject],
+            rows.used_elsewhere[subject],
+            np.where(by_content | by_sound, evictions.keeper, -1),
+            by_content,
+            broken,
         )
         for inode, size, mtime_ns, *others in columns:
             yield _Planned(FileIdentity(0, inode, size, mtime_ns), *others)

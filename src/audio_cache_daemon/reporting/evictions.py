@@ -8,6 +8,7 @@ from itertools import chain, islice
 import msgspec
 import numpy as np
 
+from audio_cache_daemon.columns import iter_rows
 from audio_cache_daemon.formats import stray_id
 from audio_cache_daemon.model import BROKEN, Flaw, Plan, PlanRule
 from audio_cache_daemon.readback import RowReader
@@ -30,17 +31,10 @@ def iter_evictions(plan: Plan, limit: int | None = None) -> Iterator[EvictionVie
 def _iter_rows(plan: Plan, limit: int | None) -> Iterator[EvictionView]:
     if not len(plan.rows):
         return
-    rows = plan.inventory.rows
-    subject = plan.rows.subject[:limit]
-    columns = zip(
-        plan.rows.rule[:limit].tolist(),
-        plan.rows.value[:limit].tolist(),
-        plan.rows.threshold[:limit].tolist(),
-        plan.rows.bytes[:limit].tolist(),
-        rows.timestamp[subject].tolist(),
-        rows.quality[subject].tolist(),
-        strict=True,
-    )
+    rows, evictions = plan.inventory.rows, plan.rows
+    subject = evictions.subject[:limit]
+    reasons = (column[:limit] for column in (evictions.rule, evictions.value, evictions.threshold, evictions.bytes))
+    columns = iter_rows(*reasons, rows.timestamp[subject], rows.quality[subject])
     with RowReader(plan.inventory) as reader:
         reads = reader.read(subject)
         for read, (rule, value, threshold, size, timestamp, quality) in zip(reads, columns, strict=True):
