@@ -17,11 +17,13 @@ from audio_cache_daemon.columns import iter_rows
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.formats import Row, decode_row, identify, read_lines, row_id, sample_lines
 from audio_cache_daemon.location import META_NAME
-from audio_cache_daemon.model import Bools, FileIdentity, Ints, Inventory
+from audio_cache_daemon.model import Bools, FileIdentity, Ints, Inventory, Rows
 from audio_cache_daemon.paths import open_regular
 
 _FEW = 1000
 """Of so many rows at most it is looked first which others are like them: less work than to sort a whole column."""
+
+_ROWS_AT_ONCE = 2**16
 
 _ODD = np.int64(0x4F1BBCDCBFA53E0B)
 """An odd number without a pattern, 2^63 divided by the golden ratio, so that small numbers spread over all bits."""
@@ -97,11 +99,12 @@ class RowReader:
         Only lines that agree in time and prompt can, so few are read. (Their length may differ by the end of the line.)
         """
         rows = self._rows
-        like = np.arange(len(rows)) if len(numbers) > _FEW else _of_same_prompts(rows.prompt, numbers)
-        # A hash of the two: what collides is read as well, and told apart by its bytes.
-        mixed = rows.prompt[like] * _ODD ^ np.nan_to_num(rows.timestamp[like]).view(np.int64)
-        ordered = np.sort(mixed)
-        suspects = like[_are_among(mixed, ordered[1:][ordered[1:] == ordered[:-1]])]
+        like = _of_same_prompts(rows.prompt, numbers if len(numbers) <= _FEW else None)
+        parts = np.split(like, range(_ROWS_AT_ONCE, len(like), _ROWS_AT_ONCE))
+        ordered = np.concatenate([_mix(rows, some) for some in parts])
+        ordered.sort()
+        several = ordered[1:][ordered[1:] == ordered[:-1]]
+        suspects = np.concatenate([some[_are_among(_mix(rows, some), several)] for some in parts])
         seen: Counter[bytes] = Counter()
         repeated: dict[int, int] = {}
         for number, line in zip(suspects.tolist(), read_lines(self._descriptor, rows.offset, suspects), strict=True):
@@ -112,8 +115,17 @@ class RowReader:
         return repeated
 
 
-def _of_same_prompts(prompt: NDArray[np.int32], numbers: Ints) -> Ints:
-    """The rows whose prompt is that of one of these."""
+def _mix(rows: Rows, numbers: NDArray[np.integer]) -> Ints:
+    """A hash of time and prompt of each row: what collides is read as well, and told apart by its bytes."""
+    times: Ints = np.nan_to_num(rows.timestamp[numbers]).view(np.int64)
+    mixed: Ints = rows.prompt[numbers] * _ODD ^ times
+    return mixed
+
+
+def _of_same_prompts(prompt: NDArray[np.int32], numbers: Ints | None) -> NDArray[np.integer]:
+    """The rows whose prompt is that of one of these; without them all."""
+    if numbers is None:
+        return np.arange(len(prompt), dtype=np.int32)
     # One place more, the last: for those without a prompt, whose number is -1.
     wanted = np.zeros(int(prompt.max(initial=-1)) + 2, np.bool_)
     wanted[prompt[numbers]] = True
