@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,20 @@ class Place:
         max(self.builder.output.glob("*.wav")).unlink()
 
     def wait(self) -> None:
-        """Wait until all that happened so far was heard of: what happens later is heard later."""
-        before = self.watched.watch.figures.events_total
-        (self.builder.output / f"made after {before} events").mkdir()
-        self.watched.wait_for(lambda: self.watched.watch.figures.events_total > before)
+        """Wait until all that happened so far was heard of, and nothing more comes."""
+        heard = self._heard()
+        (self.builder.output / f"made after {heard} events").mkdir()
+        self.watched.wait_for(lambda: self._heard() > heard)
+        heard = self._heard()
+        # What was heard may be what happened before.
+        while self.watched.comes_true(partial(self._hears_more_than, heard), 0.3):
+            heard = self._heard()
+
+    def _hears_more_than(self, heard: int) -> bool:
+        return self._heard() > heard
+
+    def _heard(self) -> int:
+        return self.watched.watch.figures.events_total
 
 
 @pytest.fixture
@@ -48,6 +59,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         view = View(location)
         view.watch = watched.watch
         yield Place(builder, target, watched, view)
+        view.foresight.close()
 
 
 def bytes_read() -> int:

@@ -14,6 +14,7 @@ from audio_cache_daemon.reporting.page import render_page
 from audio_cache_daemon.reporting.page_facts import (
     AgeBar,
     CachePage,
+    Coming,
     Meter,
     RunRow,
     Share,
@@ -51,6 +52,11 @@ def make_cache(word: str = "exhibit") -> CachePage:
             RunRow(NOW - DAY / 4, word, "refused", "bad", 0, 0, word),
         ),
         trash=(TrashRow(word, NOW - DAY, NOW + 6 * DAY, 5, 1000),),
+        coming=Coming(
+            (SizePoint(NOW, 2000), SizePoint(NOW + DAY, 2500)),
+            (SizePoint(NOW, 2000), SizePoint(NOW + DAY, 4000)),
+            (word,),
+        ),
     )
 
 
@@ -125,7 +131,7 @@ def test_each_picture_says_in_words_what_it_shows() -> None:
     reader = Reader(render(make_cache()))
     pictures = [svg for svg in reader.all("svg") if svg.get("role") == "img"]
     others = [svg for svg in reader.all("svg") if svg.get("role") != "img"]
-    assert len(pictures) == 3
+    assert len(pictures) == 4
     assert all(svg.get("aria-hidden") == "true" for svg in others)
     labels = [str(svg["aria-label"]) for svg in pictures]
     assert labels[0] == "exhibit: exhibit; exhibit, exhibit"
@@ -134,6 +140,9 @@ def test_each_picture_says_in_words_what_it_shows() -> None:
         "Size from 2036-07-17 13:20 to 2036-07-18 13:20: between 1000 B and 2.0 KiB, 2.0 KiB at"
     )
     assert labels[2].endswith("; 2 runs meanwhile.")
+    assert labels[3] == (
+        "Size from 2036-07-18 to 2036-07-19: 2.0 KiB at first, 2.4 KiB at the end; 3.9 KiB if nothing were removed."
+    )
 
 
 def test_headings_go_down_step_by_step_and_sections_have_names() -> None:
@@ -181,6 +190,13 @@ def test_a_cache_without_anything_is_a_page_too() -> None:
     assert "The trash is empty." in text
     assert "not seen yet" in text
     assert Reader(text).open == []
+
+
+def test_why_nothing_is_foreseen_is_said() -> None:
+    text = render(replace(make_cache(), coming="It is too large."))
+    assert "What comes" in text
+    assert "It is too large." in text
+    assert "What comes" not in render(replace(make_cache(), coming=None))
 
 
 def test_a_text_that_is_no_unicode_is_shown_all_the_same() -> None:

@@ -50,6 +50,7 @@ class Attendance:
     def end(self) -> None:
         """Let go of the cache."""
         self._watch.stop()
+        self.keeper.view.foresight.close()
         if self._claim is not None:
             release(self._claim)
 

@@ -14,6 +14,7 @@ from audio_cache_daemon.daemon.words import AGAIN_AND_AGAIN
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.recovery import interrupted_run
 from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.model import Forecast
 from audio_cache_daemon.request import Target
 from audio_cache_daemon.retention.policy import Schedule
 from audio_cache_daemon.units import format_time
@@ -25,7 +26,8 @@ class Overview:
 
     Of these `sight_problems` are what the look itself met. `is_kept` tells whether a service looks after it,
     `next_run` when it is due, `accepted` which policies may evict much, `was_looked_at` whether a look was tried,
-    `is_deaf` whether changes go unheard of until the next look at everything.
+    `is_deaf` whether changes go unheard of until the next look at everything. `forecast` is what comes, if a service
+    has worked it out.
     """
 
     target: Target
@@ -39,6 +41,7 @@ class Overview:
     accepted: frozenset[str] = frozenset()
     was_looked_at: bool = True
     is_deaf: bool = False
+    forecast: Forecast | None = None
 
     @property
     def awaiting(self) -> Awaiting | None:

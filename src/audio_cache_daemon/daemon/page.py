@@ -11,6 +11,7 @@ from audio_cache_daemon.daemon.history import History, PastRun
 from audio_cache_daemon.daemon.look import Look, MarkReading
 from audio_cache_daemon.daemon.outlook import AgeGroup
 from audio_cache_daemon.daemon.overview import Overview
+from audio_cache_daemon.daemon.page_coming import make_coming
 from audio_cache_daemon.daemon.page_words import RESULT_LEVELS, describe_rules, find_troubles, judge, shorten
 from audio_cache_daemon.reporting.page_facts import (
     AgeBar,
@@ -120,6 +121,7 @@ def _add_look(page: CachePage, overview: Overview, look: Look) -> CachePage:
         ages=tuple(_make_ages(look.outlook.ages)) if look.statistics.items else (),
         shares=tuple(shares),
         trash=tuple(trash),
+        coming=make_coming(look, overview.forecast, policy),
     )
 
 

@@ -85,6 +85,7 @@ class Publisher:
         return Overview(
             target=target,
             look=keeper.last_look,
+            forecast=keeper.view.foresight.forecast,
             standing=keeper.standing,
             pause=pause,
             is_kept=True,

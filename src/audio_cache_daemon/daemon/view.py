@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from audio_cache_daemon.cache.tail import Tail
+from audio_cache_daemon.daemon.foresight import Foresight
 from audio_cache_daemon.daemon.look import Look, look_at
 from audio_cache_daemon.daemon.outlook import Outlook
 from audio_cache_daemon.daemon.watch import CacheWatch, WatchMode
@@ -21,8 +22,8 @@ _EVERYTHING = Touched(everything=True)
 class View:
     """What is seen of a cache. Its looks are for one thread; `watch` may be set by another.
 
-    `drift_total` counts what a look at everything found changed, and no event had announced; `scan_seconds` is how much
-    of a processor the last one took.
+    `foresight` goes by what they find. `drift_total` counts what a look at everything found changed, and no event had
+    announced; `scan_seconds` is how much of a processor the last one took.
     """
 
     def __init__(self, location: CacheLocation) -> None:
@@ -30,6 +31,7 @@ class View:
         self._is_known = False
         self._outlook: Outlook | None = None
         self._outlook_until = float("-inf")
+        self.foresight = Foresight()
         self.watch: CacheWatch | None = None
         self.drift_total = 0
         self.scan_seconds = 0.0
@@ -46,6 +48,8 @@ class View:
             self._outlook = look.outlook
             self._outlook_until = time.monotonic() + _OUTLOOK_COST * look.outlook.seconds
         self._is_known = True
+        if look.is_whole and look.is_consistent:
+            self.foresight.consider(target, look.statistics.items)
         return look
 
     def look_at_everything(self, target: Target) -> Look:

@@ -15,6 +15,7 @@ from audio_cache_daemon.reporting.page_charts import (
     rule_number,
 )
 from audio_cache_daemon.reporting.page_facts import CachePage, Level, StatusPage, Trouble
+from audio_cache_daemon.reporting.page_forecast import draw_coming
 from audio_cache_daemon.reporting.page_style import STYLE
 from audio_cache_daemon.units import format_size
 
@@ -97,7 +98,8 @@ def _draw_cache(cache: CachePage, now: float) -> Markup:
             for meter in cache.meters
         ]
         parts.append(element("div", *figures, class_="meters"))
-    parts.append(element("div", *_draw_ages(cache, now), *_draw_sizes(cache), class_="charts"))
+    sizes = element("div", *_draw_sizes(cache), *draw_coming(cache), class_="column")
+    parts.append(element("div", *_draw_ages(cache, now), sizes, class_="charts"))
     parts += [*_draw_runs(cache, now), *_draw_trash(cache, now)]
     return element("section", *parts, class_="cache", aria_labelledby=anchor)
 

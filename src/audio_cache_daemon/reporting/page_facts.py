@@ -90,10 +90,20 @@ class SizePoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Coming:
+    """What comes: the size on each of the next days, with the policy and without, and what there is to say of it."""
+
+    sizes: tuple[SizePoint, ...]
+    without: tuple[SizePoint, ...]
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CachePage:
     """One cache. `sentence` is its state; `seen` is when it was looked at (None: never), `due` when it runs next.
 
-    `due_words` say what the shares are of; `marks` are the high and the low mark of its size, if it has any.
+    `due_words` say what the shares are of; `marks` are the high and the low mark of its size, if it has any. `coming`
+    is None as long as nothing is foreseen; a text says why that will stay so.
     """
 
     name: str
@@ -112,6 +122,7 @@ class CachePage:
     marks: tuple[int, int] | None = None
     runs: tuple[RunRow, ...] = ()
     trash: tuple[TrashRow, ...] = ()
+    coming: Coming | str | None = None
 
 
 @dataclass(frozen=True, slots=True)

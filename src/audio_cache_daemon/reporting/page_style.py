@@ -51,6 +51,7 @@ nav ul { display: flex; flex-wrap: wrap; gap: .4rem 1rem; list-style: none; marg
 code { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: .9em; overflow-wrap: anywhere; }
 pre { margin: .25rem 0 0; white-space: pre-wrap; color: var(--text); }
 .meters, .charts { display: grid; gap: 1.25rem; margin-top: 1.25rem; grid-template-columns: minmax(0, 1fr); }
+.column { display: grid; gap: 1.25rem; align-content: start; grid-template-columns: minmax(0, 1fr); }
 .meters figure { max-width: 26rem; }
 @media (min-width: 44rem) { .meters { grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); } }
 @media (min-width: 60rem) { .charts { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
@@ -65,6 +66,8 @@ svg text.strong { fill: var(--text); font-weight: 600; }
 .go { stroke: var(--card); }
 .mark { stroke: var(--text); stroke-width: 1.5; } .mark.low { stroke-dasharray: 3 2; }
 .area { fill: var(--bar); fill-opacity: .18; } .curve { fill: none; stroke: var(--bar); stroke-width: 2; }
+.curve.without { stroke: var(--muted); stroke-dasharray: 5 4; }
+ul.coming { margin: .5rem 0 0; padding-left: 1.1rem; font-size: .9rem; overflow-wrap: anywhere; }
 .run { stroke: var(--card); }
 .run.good { fill: var(--good); }
 .run.warn { fill: var(--warn); }
