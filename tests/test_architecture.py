@@ -15,6 +15,7 @@ MODULES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text()) for 
 
 BASE = {
     "model",
+    "likenesses",
     "location",
     "columns",
     "decoder",

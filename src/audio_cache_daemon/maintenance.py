@@ -19,17 +19,18 @@ from audio_cache_daemon.errors import (
 )
 from audio_cache_daemon.eviction.generator import start_again
 from audio_cache_daemon.eviction.lock import cache_lock
-from audio_cache_daemon.eviction.memory import remember, save_audit_head, save_memory, save_readings
+from audio_cache_daemon.eviction.memory import remember, save_audit_head, save_likenesses, save_memory, save_readings
 from audio_cache_daemon.eviction.recovery import interrupted_run, recover
 from audio_cache_daemon.eviction.space import space_in_reserve
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.model import (
+    Plan,
     Refusal,
     RunReport,
     RunResult,
 )
 from audio_cache_daemon.planning import decide, observe, retires
-from audio_cache_daemon.readings import load_readings
+from audio_cache_daemon.readings import Readings, load_readings
 from audio_cache_daemon.reporting.audit import AuditContext, AuditLog
 from audio_cache_daemon.reporting.run_audit import (
     record_end,
@@ -37,6 +38,7 @@ from audio_cache_daemon.reporting.run_audit import (
     record_start,
 )
 from audio_cache_daemon.request import SILENT, Listener, RunRequest, Target
+from audio_cache_daemon.retention.settled import settle
 from audio_cache_daemon.state import load_memory
 from audio_cache_daemon.upkeep import (
     describe_waiting,
@@ -118,6 +120,7 @@ def _run_locked(target: Target, request: RunRequest, log: AuditLog, report: RunR
         inventory = observe(target, memory, readings=readings, decode_for=request.decode_for)
         save_readings(location, readings)
         plan, refusals = decide(target, request, inventory, memory)
+        _remember_likenesses(target, request, plan, readings)
         messages = (recovery.message, *plan.notes) if recovery is not None else plan.notes
         report = replace(report, plan=plan, refusals=refusals, messages=messages)
         if refusals:
@@ -143,6 +146,14 @@ def _in_words(error: MaintenanceError | OSError, location: CacheLocation) -> Mai
     return MaintenanceError(
         f"{error.filename or location.path}: {error.strerror or error}; mend that and run again: it goes on from there"
     )
+
+
+def _remember_likenesses(target: Target, request: RunRequest, plan: Plan, readings: Readings) -> None:
+    """Keep what the plan found of sounds; of one that was reviewed only a part is left."""
+    sounds = plan.inventory.rows.sounds
+    settled = settle(plan, target.settings.policy) if not request.reviewed else None
+    if settled is not None and sounds is not None:
+        save_likenesses(target.settings.location, sounds, settled, readings.likenesses)
 
 
 def _report(target: Target, request: RunRequest, mode: str) -> RunReport:

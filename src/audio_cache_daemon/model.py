@@ -116,6 +116,18 @@ class IndexInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownSounds:
+    """What an earlier comparison told of each vector: those `unlike` each other and the `protected`.
+
+    They are less alike than `similarity`, a cosine. Of the protected among themselves it told nothing.
+    """
+
+    similarity: float
+    unlike: Bools
+    protected: Bools
+
+
+@dataclass(frozen=True, slots=True)
 class Sounds:
     """Audio vectors of length 1: that of row i is `vectors[place[i]]`; where `place` is -1 there is none to go by.
 
@@ -125,6 +137,7 @@ class Sounds:
     place: NDArray[np.int32]
     vectors: NDArray[np.float32]
     fault: str | None = None
+    known: KnownSounds | None = None
 
     @classmethod
     def none(cls, rows: int) -> Sounds:
@@ -407,6 +420,15 @@ class Forecast:
             for name in [*(name for name in day.taken if name.startswith("budget:")), *day.refused]:
                 first.setdefault(name, day.time)
         return first
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Rows that a rule compared with all others and left: none is so similar to another, but for protected ones."""
+
+    similarity: float
+    unlike: Ints
+    protected: Ints
 
 
 class KeptReason(IntEnum):

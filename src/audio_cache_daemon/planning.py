@@ -32,7 +32,8 @@ def observe(
     """
     needs, location = columns_needed(target.settings.policy), target.settings.location
     if readings is None:
-        readings = load_readings(location) if needs.content or needs.decoded else Readings()
+        reads = needs.content or needs.decoded or needs.sounds_over == 0
+        readings = load_readings(location) if reads else Readings()
     pins = pinned_until(load_pins(location))
     around = Surroundings(target.neighbours, memory, listing, pins=pins, readings=readings, decode_for=decode_for)
     return scan_cache(location, needs, around)

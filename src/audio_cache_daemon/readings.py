@@ -1,4 +1,4 @@
-"""What is remembered of the audio in files: their contents, and how they decode."""
+"""What is remembered of the audio: the contents of files, how they decode, and which sounds are unlike each other."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from dataclasses import dataclass, field
 
 from audio_cache_daemon.decodings import Decodings, load_decodings
 from audio_cache_daemon.digests import Digests, load_digests
+from audio_cache_daemon.likenesses import Likenesses, load_likenesses
 from audio_cache_daemon.location import CacheLocation
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Both; what a scan finds is added to them."""
+    """All of it; what a scan finds is added to digests and decodings."""
 
     digests: Digests = field(default_factory=Digests)
     decodings: Decodings = field(default_factory=Decodings)
+    likenesses: Likenesses | None = None
 
 
 def load_readings(location: CacheLocation) -> Readings:
     """What is remembered of a cache."""
-    return Readings(load_digests(location), load_decodings(location))
+    return Readings(load_digests(location), load_decodings(location), load_likenesses(location))

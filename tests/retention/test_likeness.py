@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import faiss
 import numpy as np
@@ -11,7 +12,8 @@ from inventories import RowSpec, row
 from numpy.typing import NDArray
 from plans import plan_for
 
-from audio_cache_daemon.model import ItemState, Sounds
+from audio_cache_daemon.model import Bools, Ints, ItemState, KnownSounds, Sounds
+from audio_cache_daemon.retention import likeness
 from audio_cache_daemon.retention.likeness import find_copies
 from audio_cache_daemon.retention.needs import columns_needed
 from audio_cache_daemon.retention.policy import Dedupe, Limits, Policy, Protection, Rule, YoungerThan
@@ -124,3 +126,69 @@ def test_a_thousand_times_the_same_sound_is_one() -> None:
     vectors /= np.linalg.norm(vectors, axis=1)[:, None]
     assert set(_copies(vectors).values()) <= {0, 3000}
     assert len(_copies(vectors)) >= 5998
+
+
+def _later(vectors: NDArray[np.float32], first: NDArray[np.bool_], protected: NDArray[np.bool_]) -> Sounds:
+    """All sounds, with what a comparison of the `first` of them told; so many were protected then."""
+    count = len(vectors)
+    sounds, group = Sounds(np.arange(count, dtype=np.int32), vectors), np.zeros(count, np.int32)
+    order = np.flatnonzero(first)
+    left = first & (find_copies(sounds, order, group, protected & first, SIMILARITY).keeper < 0)
+    return replace(sounds, known=KnownSounds(SIMILARITY, left & ~protected, left & protected))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_known_changes_nothing_but_the_effort(seed: int) -> None:
+    """Later new sounds came, others went, ranks and protections changed: the same copies, each for the same one."""
+    random = np.random.default_rng(seed)
+    vectors = _planted(3000)[:, :24]
+    vectors[::7] = vectors[3::7][: len(vectors[::7])]
+    vectors /= np.linalg.norm(vectors, axis=1)[:, None]
+    first = random.random(3000) < 0.9
+    before, now = (np.sort(random.random(3000)) < 0.3 for _ in range(2))
+    later = _later(vectors, first, before)
+    order = np.flatnonzero(random.random(3000) < 0.95)
+    order = order[np.argsort(~now[order], kind="stable")]
+    group = np.zeros(3000, np.int32)
+    anew = find_copies(replace(later, known=None), order, group, now, SIMILARITY)
+    found = find_copies(later, order, group, now, SIMILARITY)
+    assert later.known is not None
+    assert later.known.unlike.sum() > 1000
+    np.testing.assert_array_equal(found.keeper, anew.keeper)
+    np.testing.assert_allclose(found.likeness, anew.likeness)
+    assert (anew.keeper >= 0).any()
+
+
+def test_only_what_is_new_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred new ones of six thousand: a hundredth of the pairs."""
+    vectors = _planted(6000)
+    first, nobody = np.arange(6000) < 5900, np.zeros(6000, np.bool_)
+    later, pairs = _later(vectors, first, nobody), []
+    compare = likeness._may_be_alike
+
+    def count(sounds: Sounds, rows: Ints, others: Ints, similarity: float) -> Bools:
+        pairs.append(len(rows) * len(others))
+        return compare(sounds, rows, others, similarity)
+
+    monkeypatch.setattr(likeness, "_may_be_alike", count)
+    order = np.flatnonzero((_keepers(later) < 0) | ~first)
+    pairs.clear()
+    find_copies(later, order, np.zeros(6000, np.int32), nobody, SIMILARITY)
+    assert 0 < sum(pairs) <= 100 * 6000
+
+
+def test_a_stricter_comparison_tells_nothing_of_a_laxer_one() -> None:
+    """What is less alike than 0.99 may be more alike than 0.985."""
+    vectors = _planted(600)
+    later, nobody = Sounds(np.arange(600, dtype=np.int32), vectors), np.zeros(600, np.bool_)
+    later = replace(later, known=KnownSounds(0.99, ~nobody, nobody))
+    group, order = np.zeros(600, np.int32), np.arange(600)
+    assert (find_copies(later, order, group, nobody, SIMILARITY).keeper >= 0).any()
+    assert not (find_copies(later, order, group, nobody, 0.99).keeper >= 0).any()
+
+
+def _keepers(sounds: Sounds) -> NDArray[np.int64]:
+    count = len(sounds.place)
+    everything = replace(sounds, known=None)
+    group = np.zeros(count, np.int32)
+    return find_copies(everything, np.arange(count), group, np.zeros(count, np.bool_), SIMILARITY).keeper

@@ -130,7 +130,9 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
             orphans_undecidable=_why_orphans_undecidable(rows, strays, neighbours),
             retired=held,
         )
-        return inventory if needs.sounds_over is None else with_sounds(inventory, needs.sounds_over)
+        if needs.sounds_over is None:
+            return inventory
+        return with_sounds(inventory, needs.sounds_over, around.readings.likenesses)
 
 
 @contextmanager

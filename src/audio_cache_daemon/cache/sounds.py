@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.vectors import contradicts, index_fault
 from audio_cache_daemon.formats import identify, read_lines, row_offsets
+from audio_cache_daemon.likenesses import Likenesses, digest_vectors
 from audio_cache_daemon.location import CLAP_AUDIO_NAME, CLAP_TEXT_NAME
-from audio_cache_daemon.model import ArrayInfo, Ints, Inventory, Rows, Sounds
+from audio_cache_daemon.model import ArrayInfo, Ints, Inventory, KnownSounds, Rows, Sounds
 from audio_cache_daemon.paths import open_regular
 
 _ROWS_AT_ONCE = 2048
@@ -23,10 +24,11 @@ class _UnreadableError(Exception):
     """Why the vectors can't be had now, in words."""
 
 
-def with_sounds(inventory: Inventory, over: int) -> Inventory:
+def with_sounds(inventory: Inventory, over: int, likenesses: Likenesses | None = None) -> Inventory:
     """The inventory with the audio vectors of the items of each prompt that has more than `over`; 0: of all items.
 
     One that is zero, or doesn't give its row's score, is left out. While lines and vectors don't match, all are.
+    `likenesses` are those that are remembered.
     """
     rows = _asked_for(inventory.rows, over)
     fault = index_fault(inventory)
@@ -36,7 +38,20 @@ def with_sounds(inventory: Inventory, over: int) -> Inventory:
             sounds = _read_sounds(inventory, rows)
         except _UnreadableError as error:
             fault = str(error)
+    if likenesses is not None:
+        sounds = replace(sounds, known=_recognize(sounds.vectors, likenesses))
     return replace(inventory, rows=replace(inventory.rows, sounds=replace(sounds, fault=fault)))
+
+
+def _recognize(vectors: NDArray[np.float32], likenesses: Likenesses) -> KnownSounds:
+    """What is remembered of these vectors; of those that are there twice nothing, since one may be the other's copy."""
+    digests = digest_vectors(vectors)
+    _, back, counts = np.unique(digests, return_inverse=True, return_counts=True)
+    once = counts[back.reshape(-1)] == 1
+    unlike, protected = (
+        once & np.isin(digests, np.array(known, np.int64)) for known in (likenesses.unlike, likenesses.protected)
+    )
+    return KnownSounds(likenesses.similarity, unlike, protected)
 
 
 def _asked_for(rows: Rows, over: int) -> Ints:

@@ -15,8 +15,10 @@ from audio_cache_daemon.digests import Digests, digests_path
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, write_durably
 from audio_cache_daemon.formats import read_ids
+from audio_cache_daemon.likenesses import Likenesses, digest_vectors, likenesses_path
 from audio_cache_daemon.location import META_NAME, CacheLocation
-from audio_cache_daemon.model import Inventory, Memory, Plan
+from audio_cache_daemon.model import Inventory, Memory, Plan, Settled, Sounds
+from audio_cache_daemon.own_files import encode_own
 from audio_cache_daemon.readings import Readings
 from audio_cache_daemon.state import AUDIT_HEAD_NAME, encode_memory, memory_path
 
@@ -66,6 +68,19 @@ def save_readings(location: CacheLocation, readings: Readings) -> None:
             with suppress(OSError, MaintenanceError):
                 make_state_directory(location.path)
                 write_durably(path, remembered.encode())
+
+
+def save_likenesses(location: CacheLocation, sounds: Sounds, settled: Settled, known: Likenesses | None) -> None:
+    """Keep what was settled of the sounds for the next run, if that is anything new."""
+    unlike, protected = (
+        sorted(digest_vectors(sounds.vectors[sounds.place[rows]]).tolist())
+        for rows in (settled.unlike, settled.protected)
+    )
+    likenesses = Likenesses(1, settled.similarity, unlike, protected)
+    if likenesses != known:
+        with suppress(OSError, MaintenanceError):
+            make_state_directory(location.path)
+            write_durably(likenesses_path(location), encode_own(likenesses))
 
 
 def forget_decodings(inventory: Inventory, rows: Sequence[int]) -> None:

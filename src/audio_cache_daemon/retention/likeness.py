@@ -23,6 +23,9 @@ _KEEPERS = 4096
 
 _ROWS_AT_ONCE = 4096
 
+_NEWS = 4096
+"""So many new sounds are compared with all; of more all are compared with all, which finds less to remember."""
+
 
 @dataclass(frozen=True, slots=True)
 class Copies:
@@ -42,9 +45,56 @@ def find_copies(sounds: Sounds, order: Ints, group: NDArray[np.int32], protected
     small = order[sizes[group[order]] <= _SMALL_GROUP]
     _compare_groups(sounds, small, (group, protected), similarity, copies)
     large = order[sizes[group[order]] > _SMALL_GROUP]
+    settled = _settled(sounds, protected, similarity)
     for number in np.unique(group[large]).tolist():
-        _compare_all(sounds, large[group[large] == number], protected, similarity, copies)
+        members = large[group[large] == number]
+        if np.count_nonzero(~settled[members]) <= _NEWS:
+            _compare_news(sounds, members, (settled, protected), similarity, copies)
+        else:
+            _compare_all(sounds, members, protected, similarity, copies)
     return copies
+
+
+def _settled(sounds: Sounds, protected: Bools, similarity: float) -> Bools:
+    """Rows of which no pair has to be compared: known to be unlike, or protected both times, so that neither goes."""
+    known = sounds.known
+    if known is None or known.similarity > similarity:
+        return np.zeros(len(protected), np.bool_)
+    # One place more, the last, for rows without a sound.
+    unlike, shielded = (np.append(of, False)[sounds.place] for of in (known.unlike, known.protected))
+    settled: Bools = unlike | (shielded & protected)
+    return settled
+
+
+def _compare_news(sounds: Sounds, order: Ints, of: tuple[Bools, Bools], similarity: float, copies: Copies) -> None:
+    """In one group in which most are settled: the others with all; the same copies as if all were compared."""
+    settled, protected = of
+    news = np.flatnonzero(~settled[order])
+    worse, better, likeness = _pairs(sounds, order, news, similarity)
+    gone: set[int] = set()
+    for place, partner, cosine in zip(worse.tolist(), better.tolist(), likeness.tolist(), strict=True):
+        if place not in gone and partner not in gone and not protected[order[place]]:
+            gone.add(place)
+            copies.likeness[order[place]], copies.keeper[order[place]] = cosine, order[partner]
+
+
+def _pairs(sounds: Sounds, order: Ints, news: Ints, similarity: float) -> tuple[Ints, Ints, Floats]:
+    """All pairs of places in the order that are alike, one of them new: the worse, the better one, their cosine.
+
+    In the order in which they count: the best of the worse ones first, with the best that it is like.
+    """
+    found = [np.empty((0, 2), np.int64)]
+    for first in range(0, len(news), _CANDIDATES):
+        some = news[first : first + _CANDIDATES]
+        for start in range(0, len(order), _KEEPERS):
+            hits = _may_be_alike(sounds, order[some], order[start : start + _KEEPERS], similarity)
+            new, other = np.nonzero(hits)
+            found.append(np.sort(np.stack([some[new], other + start], axis=1), axis=1))
+    better, worse = np.unique(np.concatenate(found), axis=0).T
+    likeness = cosines(sounds, order[worse], order[better])
+    alike = np.flatnonzero((likeness >= similarity) & (better < worse))
+    alike = alike[np.lexsort((better[alike], worse[alike]))]
+    return worse[alike], better[alike], likeness[alike]
 
 
 def _compare_groups(
