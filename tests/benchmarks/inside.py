@@ -1,7 +1,8 @@
 """Measures a part of what our program does, and prints its seconds and the most megabytes held in them.
 
-`inside.py retire|compact|look|scrape CONFIG`, of the first cache in the configuration. The rest of a process, such as
-the first look at everything, isn't counted. `retire` and `look` change the cache; `compact` copies its index first.
+`inside.py PART CONFIG`, of the first cache in the configuration. The rest of a process, such as the first look at
+everything, isn't counted. `retire` and `look` change the cache; `compact` copies its index first. `likeness`,
+`likeness_again` and `faiss_range` compare sounds of their own; the first two find copies, the last one all pairs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.cache.tail import Tail
@@ -31,12 +34,16 @@ from audio_cache_daemon.eviction.compact import compact_retired
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
 from audio_cache_daemon.maintenance import run_maintenance
-from audio_cache_daemon.model import ItemState, Plan, RunResult, ScanNeeds
+from audio_cache_daemon.model import ItemState, KnownSounds, Plan, RunResult, ScanNeeds, Sounds
 from audio_cache_daemon.request import Listener, RunRequest, Target, new_run_id
+from audio_cache_daemon.retention.likeness import find_copies
 from audio_cache_daemon.retention.policy import Budget, Limits, Marks, Policy
 
 ITEMS = 100
 """So many are retired, or added."""
+
+SOUNDS, SIMILARITY = 100_000, 0.985
+"""So many are compared, and how alike those are that count as the same."""
 
 SCRAPES = 20
 PORT = 19_417
@@ -182,9 +189,51 @@ def time_scrape() -> float:
     return time.perf_counter() - begin
 
 
+def make_sounds() -> NDArray[np.float32]:
+    """Random sounds, each twentieth nearly a copy of the one before, on either side of the limit."""
+    random = np.random.default_rng(1)
+    vectors = random.standard_normal((SOUNDS, 512), dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1)[:, None]
+    across = random.standard_normal((len(vectors[1::20]), 512), dtype=np.float32)
+    across /= np.linalg.norm(across, axis=1)[:, None]
+    vectors[1::20] = vectors[::20] + np.float32(np.tan(np.arccos(SIMILARITY))) * across
+    vectors[1::20] /= np.linalg.norm(vectors[1::20], axis=1)[:, None]
+    return vectors
+
+
+def likeness(_: CacheSettings) -> Stretch:
+    """All sounds compared, and the copies found."""
+    return compare_sounds(Sounds(np.arange(SOUNDS, dtype=np.int32), make_sounds()))
+
+
+def likeness_again(_: CacheSettings) -> Stretch:
+    """The same when all but the last hundred are known to be unlike, as a later run has it."""
+    unlike, nobody = np.arange(SOUNDS) < SOUNDS - ITEMS, np.zeros(SOUNDS, np.bool_)
+    known = KnownSounds(SIMILARITY, unlike, nobody)
+    return compare_sounds(Sounds(np.arange(SOUNDS, dtype=np.int32), make_sounds(), known=known))
+
+
+def compare_sounds(sounds: Sounds) -> Stretch:
+    """Find the copies among these sounds."""
+    with stretch() as measured:
+        find_copies(sounds, np.arange(SOUNDS), np.zeros(SOUNDS, np.int32), np.zeros(SOUNDS, np.bool_), SIMILARITY)
+    return measured
+
+
+def faiss_range(_: CacheSettings) -> Stretch:
+    """The exact range search of faiss over the same sounds, by all processors."""
+    vectors = make_sounds()
+    with stretch() as measured:
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(vectors)
+        index.range_search(vectors, SIMILARITY)
+    return measured
+
+
 def main() -> None:
     """Measure one thing."""
-    parts = {each.__name__: each for each in (retire, compact, look, scrape)}
+    measures = (retire, compact, look, scrape, likeness, likeness_again, faiss_range)
+    parts = {each.__name__: each for each in measures}
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("part", choices=parts)
     parser.add_argument("config", type=Path)

@@ -205,7 +205,8 @@ def run(benchmarks: Sequence[Benchmark], root: Path, options: argparse.Namespace
         try:
             prepare(places)
             sys.stderr.write(f"measuring {each.name} ...\n")
-            runs = options.runs if places.rows < LARGE else min(options.runs, MOST_RUNS_OF_LARGE)
+            most = each.most_runs if places.rows < LARGE else MOST_RUNS_OF_LARGE
+            runs = min(options.runs, most)
             cells, met = report(each, *sample(each, places, runs), options.slack)
             sys.stderr.write(f"  {'  '.join(cells[1:])}\n")
         except BenchmarkError as error:

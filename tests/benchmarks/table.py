@@ -20,6 +20,7 @@ _REMOVE_FILES = (
 _COPY_MOST = (
     "mkdir {work}/most && cp {most}/* {work}/most && sync {work}/most/*; status=$?; rm -r {work}/most; exit $status"
 )
+_FIND_PAIRS = f"{INSIDE} faiss_range {{config}}"
 _DRY_RUN = f"{COMMAND} --config {{config}} run-once --dry-run"
 
 
@@ -27,7 +28,8 @@ _DRY_RUN = f"{COMMAND} --config {{config}} run-once --dry-run"
 class Benchmark:
     """A command, what it is measured against, and the targets: a ratio, or seconds where there is nothing to compare.
 
-    `{...}` in the texts are the paths of `Places` (run.py). With `fresh` each run gets a copy of the cache of its own.
+    `{...}` in the texts are the paths of `Places` (run.py). With `fresh` each run gets a copy of the cache of its own;
+    there are no more than `most_runs`.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Benchmark:
     megabytes: float | None = None
     rows: int = USUAL
     fresh: bool = False
+    most_runs: int = 5
 
 
 BENCHMARKS = (
@@ -64,6 +67,8 @@ BENCHMARKS = (
     Benchmark("stats", f"{COMMAND} stats --cache-dir {{cache}}", seconds=0.73, megabytes=65),
     Benchmark("list", f"{COMMAND} list --cache-dir {{cache}}", seconds=0.4, megabytes=65),
     Benchmark("duplicates", f"{COMMAND} duplicates --dry-run --cache-dir {{cache}}", seconds=0.67, megabytes=70),
+    Benchmark("likeness", f"{INSIDE} likeness {{config}}", _FIND_PAIRS, ratio=0.6, megabytes=400, most_runs=1),
+    Benchmark("likeness-again", f"{INSIDE} likeness_again {{config}}", seconds=1.0, megabytes=400),
     Benchmark("check-config", f"{COMMAND} --config {{config}} check-config", seconds=0.4),
     Benchmark("help", f"{COMMAND} --help", seconds=0.2),
     Benchmark("plan-1m", _DRY_RUN, f"{COMMAND} --config {{usual_config}} run-once --dry-run", 11.0, None, 160, LARGE),
