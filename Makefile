@@ -79,7 +79,7 @@ demo: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/demo.sh $(DEMO)
 
 bench: $(READY)
-	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python tests/benchmarks/run.py --picture .images/cost.svg
 
 # Two hours: what is tried is printed at the end. A shorter soak: make soak SOAK_SECONDS=600.
 soak: export AUDIO_CACHE_SOAK = 1

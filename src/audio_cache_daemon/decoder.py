@@ -113,7 +113,9 @@ def serve() -> None:
     """Decode what comes by the socket, until its other end is closed."""
     import soundfile  # noqa: PLC0415 -- only this process needs it
 
-    os.nice(19)
+    # Forbidden to a service that may not manage resources; it has a niceness of its own then.
+    with suppress(OSError):
+        os.nice(19)
     with socket.socket(fileno=0) as parent:
         parent.send(b"ready")
         while True:

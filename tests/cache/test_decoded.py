@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ from audio_cache_daemon.readings import Readings, load_readings
 from audio_cache_daemon.retention.broken import broken
 from audio_cache_daemon.retention.policy import Broken
 from builders import CacheBuilder
+from tools import needs
 
 RATE = 44_100
 LENGTH = 2.0
@@ -166,6 +168,20 @@ def test_a_process_that_fails_again_and_again_is_given_up(tmp_path: Path) -> Non
     assert decoder.fault is not None
     assert "10 times in a row" in decoder.fault
     assert children() == before
+
+
+def test_a_service_that_may_not_set_its_priority_decodes_all_the_same(tmp_path: Path) -> None:
+    """As under systemd, where the filter of system calls forbids it."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(), RATE)
+    script = (
+        "from audio_cache_daemon.decoder import Decoder\n"
+        f"with Decoder() as decoder, open({str(path)!r}, 'rb') as file:\n"
+        "    print(decoder.decode(file.fileno(), '.wav').seconds)"
+    )
+    forbid = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=setpriority", "-e", "inject=setpriority:error=EPERM"]
+    command = [needs("strace", "strace"), *forbid, sys.executable, "-c", script]
+    assert float(subprocess.check_output(command)) == LENGTH
 
 
 def write_cache(directory: Path, sounds: Mapping[str, bytes]) -> CacheLocation:

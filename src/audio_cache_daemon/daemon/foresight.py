@@ -103,7 +103,9 @@ class Foresight:
 
 def main() -> None:
     """Work a forecast out."""
-    os.nice(19)
+    # Forbidden to a service that may not manage resources; it has a niceness of its own then.
+    with suppress(OSError):
+        os.nice(19)
     location, neighbours, policy = pickle.load(sys.stdin.buffer)  # noqa: S301 -- written by our own service
     inventory = scan_cache(location, columns_needed(policy), Surroundings(neighbours, load_memory(location)))
     sys.stdout.buffer.write(pickle.dumps(forecast(inventory, policy, time.time(), DAYS)))
