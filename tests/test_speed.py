@@ -12,7 +12,7 @@ from tools import needs
 
 RUN = Path(__file__).parent / "benchmarks" / "run.py"
 SLACK = 2
-"""How many times what it may cost in the benchmarks something may cost here, on a machine that does other things too."""
+"""How many times its target something may cost here, on a machine that does other things too."""
 
 
 @pytest.mark.slow
