@@ -120,15 +120,15 @@ def test_an_index_that_changed_meanwhile_leads_to_no_file_elsewhere(location: Ca
 
 
 def test_many_sizes_and_contents(location: CacheLocation) -> None:
-    """Three hundred files, each second one a copy, rows in an order of their own."""
+    """Three thousand files, each second one a copy, rows in an order of their own."""
     root = location.audio_roots[0]
-    files = [sound(root / f"{number}.wav", b"%d" % (number // 2)) for number in range(300)]
-    order = np.random.default_rng(1).permutation(300)
+    files = [sound(root / f"{number}.wav", b"%d" % (number // 2)) for number in range(3000)]
+    order = np.random.default_rng(1).permutation(3000)
     content = name_files(location, *[files[number] for number in order]).rows.content
-    by_number = np.empty(300, np.int32)
+    by_number = np.empty(3000, np.int32)
     by_number[order] = content
     assert (by_number[::2] == by_number[1::2]).all()
-    assert len(np.unique(by_number)) == 150
+    assert len(np.unique(by_number)) == 1500
 
 
 def test_a_second_look_opens_no_audio_file_and_a_changed_one_is_read_anew(tmp_path: Path) -> None:

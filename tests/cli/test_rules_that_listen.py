@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -54,3 +57,26 @@ def test_of_a_prompt_the_good_takes_stay_that_are_unlike_each_other(run: Run, tm
     spoiled = run("--config", config, "run-once", "--dry-run")
     assert "0 of 5 items would go" in spoiled.out
     assert "no item goes by how it sounds: clap_audio.npy has 4 rows for 5 lines" in spoiled.err + spoiled.out
+
+
+def test_a_command_of_its_own_reads_many_files_by_two_processes_and_finds_the_same_copies(tmp_path: Path) -> None:
+    """Each content three times: one stays."""
+    builder = CacheBuilder(tmp_path, now=time.time())
+    for number in range(3000):
+        builder.add("rain", audio=b"%8d" % (number % 1000))
+    config = write_config(builder, {"rules": [{"name": "same", "dedupe": {"by": "content", "keep": 1}}]})
+
+    words = [
+        sys.executable,
+        "-m",
+        "audio_cache_daemon",
+        "--config",
+        config,
+        "run-once",
+        "--dry-run",
+        "--format",
+        "json",
+    ]
+    (report,) = json.loads(subprocess.run(list(map(str, words)), capture_output=True, check=True).stdout)["caches"]
+    contents = [entry["row"] % 1000 for entry in report["plan"]["evict"]]
+    assert sorted(contents) == sorted([*range(1000), *range(1000)])

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.audio import AudioFiles
+from audio_cache_daemon.cache.beside import beside
 from audio_cache_daemon.digests import ContentKey, Digests
 from audio_cache_daemon.model import Ints, ItemState, Rows
 
 _PREFIX_BYTES = 4096
 _BLOCK_BYTES = 2**20
+
+_WORTH_TWO = 1000
+"""Files of which half are read beside the others: for fewer a second process costs more than it saves."""
 
 
 class ContentReader:
@@ -52,11 +57,20 @@ class ContentReader:
         keys = list(self._keys(rows, subset, whole=whole))
         found = [self._known.find(key) for key in keys]
         unread = [place for place, digest in enumerate(found) if digest is None]
-        for place, opened in zip(unread, self._audio.open_each(rows, subset[unread or slice(0)]), strict=True):
-            digest = found[place] = _read(opened[0], keys[place]) if opened is not None else 0
+        half = len(unread) // 2 if len(unread) >= _WORTH_TWO else 0
+        with beside(partial(self._read_each, rows, subset, keys, unread[:half])) as finish:
+            rest = self._read_each(rows, subset, keys, unread[half:])
+            digests = [*finish(), *rest]
+        for place, digest in zip(unread, digests, strict=True):
+            found[place] = digest
             if digest:
                 self._known.note(keys[place], digest)
         return np.array(found, np.int64)
+
+    def _read_each(self, rows: Rows, subset: Ints, keys: Sequence[ContentKey], places: Sequence[int]) -> list[int]:
+        """The digests of the files at these places of the subset."""
+        opened = self._audio.open_each(rows, subset[np.array(places, np.int64)])
+        return [_read(keys[place], file) for place, file in zip(places, opened, strict=True)]
 
     def _keys(self, rows: Rows, subset: Ints, *, whole: bool) -> Iterator[ContentKey]:
         columns = (rows.inode[subset].tolist(), rows.size[subset].tolist(), rows.mtime_ns[subset].tolist())
@@ -65,7 +79,11 @@ class ContentReader:
             yield ContentKey(whole and size > _PREFIX_BYTES, device, inode, size, mtime_ns)
 
 
-def _read(descriptor: int, key: ContentKey) -> int:
+def _read(key: ContentKey, opened: tuple[int, str] | None) -> int:
+    """The digest of a file that was opened for this; 0 when it could not be."""
+    if opened is None:
+        return 0
+    descriptor, _ = opened
     try:
         return _digest_open(descriptor, key)
     except OSError:
@@ -97,4 +115,8 @@ def _shared(subset: Ints, keys: Ints) -> tuple[Ints, Ints]:
 
 def _combine(keys: Ints, digests: Ints) -> Ints:
     """A key that is equal only where both are."""
-    return np.unique(np.stack([keys, digests]), axis=1, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    order = np.lexsort((digests, keys))
+    is_new = (np.diff(keys[order]) != 0) | (np.diff(digests[order]) != 0)
+    combined = np.zeros(len(keys), np.int64)
+    combined[order[1:]] = np.cumsum(is_new)
+    return combined
