@@ -66,7 +66,8 @@ def make_files(directory: Path) -> None:
         "--constraint",
         str(PROJECT / "tests/constraints.txt"),
     ]
-    subprocess.run([*pip, "download", "--dest", wheels, *needed, *wheels.iterdir()], check=True)
+    ours = [f"{wheel}[decode]" for wheel in wheels.iterdir()]
+    subprocess.run([*pip, "download", "--dest", wheels, *needed, *ours], check=True)
     subprocess.run(["make", "-C", PROJECT, "--silent", "install-systemd", f"DESTDIR={directory}/root"], check=True)
     shutil.copytree(HERE / "image_server", directory / "image_server")
     shutil.copy(PROJECT / "tests/live_generator.py", directory / "image_server")
@@ -76,7 +77,7 @@ def install(machine: Machine) -> None:
     """Install: the wheel into its directory, the units with their user, and where it may write."""
     machine.run("python3", "-m", "venv", "/opt/audio-cache-daemon")
     pip = "/opt/audio-cache-daemon/bin/pip"
-    machine.run(pip, "install", "--quiet", "--no-index", "--find-links=/mnt/wheels", "audio-cache-daemon")
+    machine.run(pip, "install", "--quiet", "--no-index", "--find-links=/mnt/wheels", "audio-cache-daemon[decode]")
     # What `make install-systemd` does without DESTDIR.
     machine.run("sh", "-c", "cp -a /mnt/root/. / && systemd-sysusers")
     machine.run("sh", "-c", "systemd-tmpfiles --create audio-cache-daemon.conf && systemctl daemon-reload")
@@ -197,6 +198,8 @@ def evict_and_compact(machine: Machine) -> None:
     left = machine.ask("sh", "-c", f"ls {SOUNDS}/*.wav").stdout.count("\n")
     hold(f"{left} files are left", holds=left == len(KEPT))
     hold("each kept prompt still has its own sound", holds=all(lookup(machine, KEPT)))
+    decodings = machine.ask("cat", f"{SOUNDS}/audio_cache/.audio-cache-daemon/decodings.json").stdout
+    hold("its audio was decoded, under the filter of system calls", holds='"decodings":[[' in decodings)
     hold("no test is served any more", holds=not any(lookup(machine, TESTS)))
     machine.run(PROGRAM, "trash", "list", user="audio-cache-daemon")
 
