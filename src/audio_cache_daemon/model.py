@@ -201,7 +201,8 @@ class Rows:
     distinct contents among files of equal size (only when asked for). `readable` is false for a line that is
     no row: it is counted as no item and never selected. Until `held_until` nothing takes a row that was restored.
     Nor until `pinned_until` (inf: for good) one that a person pinned.
-    `matches` holds a Truths column for each pattern; `sounds` and `decoded` are there only when asked for.
+    `matches` holds a Truths column for each pattern; `sounds` and `decoded` are there only when asked for, and
+    `missing_ids`, those of the rows whose file is missing, only where something is remembered of the cache.
     """
 
     offset: Ints
@@ -224,6 +225,7 @@ class Rows:
     matches: Mapping[str, Truths] = field(default_factory=dict)
     sounds: Sounds | None = None
     decoded: Decoded | None = None
+    missing_ids: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.timestamp)

@@ -248,8 +248,9 @@ def _recall(meta: int, rows: Rows, around: Surroundings) -> Rows:
         return rows
     since = rows.missing_since.copy()
     missing = np.flatnonzero(rows.missing())
-    since[missing] = [memory.missing_since.get(text, np.nan) for text in read_ids(meta, rows.offset, missing)]
-    return replace(rows, missing_since=since, held_until=_until(meta, rows, memory.restored))
+    ids = tuple(read_ids(meta, rows.offset, missing))
+    since[missing] = [memory.missing_since.get(text, np.nan) for text in ids]
+    return replace(rows, missing_since=since, missing_ids=ids, held_until=_until(meta, rows, memory.restored))
 
 
 def _read_audio(rows: Rows, audio: AudioFiles, needs: ScanNeeds, around: Surroundings) -> Rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -30,11 +29,10 @@ def remember(plan: Plan, previous: Memory | None) -> Memory:
     """
     inventory = plan.inventory
     subset = np.flatnonzero(inventory.rows.missing())
-    descriptor = os.open(inventory.location.path / META_NAME, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        ids = read_ids(descriptor, inventory.rows.offset, subset)
-    finally:
-        os.close(descriptor)
+    ids = inventory.rows.missing_ids
+    if ids is None:
+        with (inventory.location.path / META_NAME).open("rb", buffering=0) as meta:
+            ids = tuple(read_ids(meta.fileno(), inventory.rows.offset, subset))
     since = np.where(np.isnan(inventory.rows.missing_since), plan.now, inventory.rows.missing_since)[subset]
     roots = {
         str(root.path): (root.device, root.inode)

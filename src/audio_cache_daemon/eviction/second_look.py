@@ -58,7 +58,7 @@ class SecondLook:
         self._folders = Folders(plan.inventory.location)
         self._decoder = Decoder()
         # A retired row holds no file back: it was given up before.
-        self._namings = np.bincount(self._rows.file[self._rows.items() & (self._rows.file >= 0)]).tolist()
+        self._namings = np.bincount(self._rows.file[self._rows.items() & (self._rows.file >= 0)])
         self._stood: Counter[int] = Counter()
         self._checked_folder: tuple[int, tuple[str, ...]] | None = None
         self._is_sticky = False
