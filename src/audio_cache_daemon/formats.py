@@ -27,6 +27,7 @@ _COMPARED_BYTES = 4096
 
 _HEADER_BYTES = 4096
 _READ_BYTES = 2**20
+_GAP_BYTES = 2**14
 _OVERLONG_LINE = b"\0 a line over MAX_ROW_BYTES"
 
 _LONGEST_SOUND = 1e9
@@ -181,17 +182,26 @@ def _skip_line(file: BinaryIO, size: int) -> bytes:
     return b""
 
 
-def read_lines(descriptor: int, offset: Ints, rows: Ints, gap: int = 2**14) -> Iterator[bytes]:
+def read_lines(descriptor: int, offset: Ints, rows: Ints, gap: int = _GAP_BYTES) -> Iterator[bytes]:
     """The lines of the ascending row numbers `rows`, given all rows' byte offsets.
 
     Rows less than `gap` bytes apart are read together: reading on is cheaper than asking again. A file that
     became shorter yields short or empty lines.
     """
-    if len(rows) == 0:
+    return _read_ranges(descriptor, offset[rows], offset[rows + 1], gap)
+
+
+def read_vectors(descriptor: int, info: ArrayInfo, rows: Ints) -> Iterator[bytes]:
+    """The bytes of these ascending rows of an array; of a file that became shorter, short or empty ones."""
+    starts = info.data_offset + rows * info.row_bytes
+    return _read_ranges(descriptor, starts, starts + info.row_bytes, _GAP_BYTES)
+
+
+def _read_ranges(descriptor: int, starts: Ints, ends: Ints, gap: int) -> Iterator[bytes]:
+    if len(starts) == 0:
         return
-    starts, ends = offset[rows], offset[rows + 1]
     apart = np.flatnonzero((starts[1:] - ends[:-1] > gap) | (starts[1:] // _READ_BYTES != starts[:-1] // _READ_BYTES))
-    for first, last in zip(np.r_[0, apart + 1].tolist(), np.r_[apart, len(rows) - 1].tolist(), strict=True):
+    for first, last in zip(np.r_[0, apart + 1].tolist(), np.r_[apart, len(starts) - 1].tolist(), strict=True):
         base = int(starts[first])
         block = os.pread(descriptor, int(ends[last]) - base, base)
         pieces = zip((starts[first : last + 1] - base).tolist(), (ends[first : last + 1] - base).tolist(), strict=True)

@@ -10,9 +10,9 @@ import pytest
 from observing import scan
 
 from audio_cache_daemon.cache import sounds as sounds_module
-from audio_cache_daemon.formats import read_lines
+from audio_cache_daemon.formats import read_vectors
 from audio_cache_daemon.location import CLAP_AUDIO_NAME, CacheLocation
-from audio_cache_daemon.model import Ints, ScanNeeds, Sounds
+from audio_cache_daemon.model import ArrayInfo, Ints, ScanNeeds, Sounds
 from builders import CacheBuilder
 
 ROWS = 12
@@ -103,14 +103,14 @@ def test_an_array_that_changes_while_it_is_read_gives_no_sounds(
     location = cache.write()
     path = location.path / CLAP_AUDIO_NAME
 
-    def read_and_change(descriptor: int, offset: Ints, rows: Ints) -> Iterator[bytes]:
+    def read_and_change(descriptor: int, info: ArrayInfo, rows: Ints) -> Iterator[bytes]:
         if action == "shorten":
             path.write_bytes(path.read_bytes()[:-40])
         else:
             path.write_bytes(path.read_bytes())
-        return read_lines(descriptor, offset, rows)
+        return read_vectors(descriptor, info, rows)
 
-    monkeypatch.setattr(sounds_module, "read_lines", read_and_change)
+    monkeypatch.setattr(sounds_module, "read_vectors", read_and_change)
     found = _sounds(location, 0)
     assert (found.place == -1).all()
     assert found.fault is not None

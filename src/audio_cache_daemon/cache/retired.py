@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from audio_cache_daemon.cache.walk import Walk
-from audio_cache_daemon.formats import iter_blocks, read_lines, row_offsets
+from audio_cache_daemon.formats import iter_blocks, read_lines, read_vectors
 from audio_cache_daemon.location import CLAP_NAMES, CacheLocation
 from audio_cache_daemon.model import ArrayInfo, Bools, FileIdentity, Ints, Retired
 from audio_cache_daemon.paths import Folder, file_key, open_regular, root_folder
@@ -70,7 +70,7 @@ def find_nonzero(path: Path, arrays: Iterable[ArrayInfo], rows: Ints) -> Bools:
         held = order[(rows[order] >= 0) & (rows[order] < info.rows)]
         descriptor = open_regular(path / info.name)
         try:
-            vectors = read_lines(descriptor, row_offsets(info), rows[held])
+            vectors = read_vectors(descriptor, info, rows[held])
             nonzero[held] |= np.fromiter((vector.count(0) != len(vector) for vector in vectors), np.bool_, len(held))
         finally:
             os.close(descriptor)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.vectors import contradicts, index_fault
-from audio_cache_daemon.formats import identify, read_lines, row_offsets
+from audio_cache_daemon.formats import identify, read_vectors
 from audio_cache_daemon.likenesses import Likenesses, digest_vectors
 from audio_cache_daemon.location import CLAP_AUDIO_NAME, CLAP_TEXT_NAME
 from audio_cache_daemon.model import ArrayInfo, Ints, Inventory, KnownSounds, Rows, Sounds
@@ -101,7 +101,7 @@ def _opened(inventory: Inventory, info: ArrayInfo) -> Iterator[int]:
 
 
 def _read_rows(descriptor: int, info: ArrayInfo, rows: Ints) -> NDArray[np.floating]:
-    content = b"".join(read_lines(descriptor, row_offsets(info), rows))
+    content = b"".join(read_vectors(descriptor, info, rows))
     if len(content) != len(rows) * info.row_bytes:
         raise _UnreadableError(f"{info.name} became shorter while it was read")
     return np.frombuffer(content, info.dtype).reshape(len(rows), info.width)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.index import ProblemLog
 from audio_cache_daemon.errors import InconsistentIndexError
-from audio_cache_daemon.formats import identify, read_array_info, read_lines, row_offsets
+from audio_cache_daemon.formats import identify, read_array_info, read_vectors
 from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, CLAP_AUDIO_NAME, CLAP_NAMES, CLAP_TEXT_NAME
 from audio_cache_daemon.model import ArrayInfo, Bools, Floats, Ints, Inventory
 from audio_cache_daemon.paths import open_regular
@@ -104,7 +104,7 @@ def _read_vectors(inventory: Inventory, name: str, rows: Ints) -> NDArray[np.flo
     except OSError as error:
         raise InconsistentIndexError(f"{path} can't be read any more: {error.strerror}; try again") from None
     try:
-        content = b"".join(read_lines(descriptor, row_offsets(info), rows))
+        content = b"".join(read_vectors(descriptor, info, rows))
     finally:
         os.close(descriptor)
     if len(content) != len(rows) * info.row_bytes:

@@ -23,7 +23,7 @@ from audio_cache_daemon.eviction.manifest import save_note, save_rows
 from audio_cache_daemon.eviction.overwrite import overwrite_rows
 from audio_cache_daemon.eviction.removal import remove_run
 from audio_cache_daemon.eviction.second_look import write_manifest
-from audio_cache_daemon.formats import array_header, identify, read_array_info, read_lines, row_offsets
+from audio_cache_daemon.formats import array_header, identify, read_array_info, read_vectors
 from audio_cache_daemon.location import CLAP_AUDIO_NAME, META_NAME, CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, ManifestEntry, RunNote, read_manifest
 from audio_cache_daemon.model import ArrayInfo, Bools, FileIdentity, Ints, Inventory, Outcome, OutcomeKind, Plan
@@ -103,7 +103,7 @@ def _save_late(location: CacheLocation, run: RetiredRun, info: ArrayInfo, rows: 
     order = order[rows[order] >= 0]
     descriptor = open_regular(location.path / info.name)
     try:
-        for place, vector in zip(order.tolist(), read_lines(descriptor, row_offsets(info), rows[order]), strict=True):
+        for place, vector in zip(order.tolist(), read_vectors(descriptor, info, rows[order]), strict=True):
             vectors[run.places[place]] = vector
     finally:
         os.close(descriptor)
@@ -215,7 +215,7 @@ def _iter_saved(path: Path, rows: Ints | None = None) -> Iterator[bytes]:
     descriptor = open_regular(path)
     try:
         info = read_array_info(path.name, descriptor)
-        yield from read_lines(descriptor, row_offsets(info), np.arange(info.rows) if rows is None else rows)
+        yield from read_vectors(descriptor, info, np.arange(info.rows) if rows is None else rows)
     finally:
         os.close(descriptor)
 
