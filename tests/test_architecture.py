@@ -25,6 +25,7 @@ BASE = {
     "manifest",
     "findings",
     "formats",
+    "heap",
     "units",
     "errors",
     "patterns",

@@ -95,11 +95,7 @@ class _ChangedMeanwhileError(Exception):
 
 def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, *, strict: bool) -> Inventory:
     resolver = PathResolver(location)
-    with (
-        open_index(location) as meta,
-        Folders(location) as folders,
-        _begin_walk(folders, around) as finish_walk,
-    ):
+    with open_index(location) as meta, Folders(location) as folders, _begin_walk(folders, around) as finish_walk:
         before = identify(os.fstat(meta.fileno()))
         reader, prompt = _read_index(meta, resolver, sorted(needs.patterns), around.tail)
         names, problems = reader.names, reader.problems
@@ -113,13 +109,15 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         retired = RetiredItems(location, meta.fileno(), rows.offset, arrays)
         rows = _mark_retired(rows, retired.rows)
         _note_paths(problems, names, walk)
-        rows = _recall(meta.fileno(), rows, around)
-        rows = _read_audio(rows, AudioFiles(meta.fileno(), resolver, folders), needs, around)
         unresolved = frozenset(names.unresolved_names | neighbours.unresolved_names)
-        elsewhere, there = walk.find(np.concatenate([neighbours.keys, retired.keys]))
-        strays = find_strays(folders, walk, finder.named | walk.mark(elsewhere[there]), unresolved)
+        named = finder.named | walk.mark_keys(np.concatenate([neighbours.keys, retired.keys]))
+        strays = find_strays(folders, walk, named, unresolved)
         in_use = partial(_keys_in_use, reader.keys, rows, neighbours)
         held = retired.find_files(walk, in_use, unresolved)
+        # Of a million files 36 MB, and not needed any more.
+        del walk, finder
+        audio = AudioFiles(meta.fileno(), resolver, folders)
+        rows = _read_audio(_recall(meta.fileno(), rows, around), audio, needs, around)
         inventory = Inventory(
             location=location,
             index=IndexInfo(before, arrays, reader.torn_tail, sample_lines(meta.fileno(), int(rows.offset[-1]))),
@@ -130,9 +128,9 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
             orphans_undecidable=_why_orphans_undecidable(rows, strays, neighbours),
             retired=held,
         )
-        if needs.sounds_over is None:
-            return inventory
-        return with_sounds(inventory, needs.sounds_over, around.readings.likenesses)
+    if needs.sounds_over is None:
+        return inventory
+    return with_sounds(inventory, needs.sounds_over, around.readings.likenesses)
 
 
 @contextmanager
@@ -242,8 +240,7 @@ def _note_paths(problems: ProblemLog, names: FileNames, walk: Walk) -> None:
 def _recall(meta: int, rows: Rows, around: Surroundings) -> Rows:
     """The rows with what is remembered of them: since when their file is missing, until when they are held."""
     memory = around.memory
-    if around.pins:
-        rows = replace(rows, pinned_until=_until(meta, rows, around.pins))
+    rows = replace(rows, pinned_until=_until(meta, rows, around.pins))
     if memory is None:
         return rows
     since = rows.missing_since.copy()
@@ -264,6 +261,8 @@ def _read_audio(rows: Rows, audio: AudioFiles, needs: ScanNeeds, around: Surroun
 
 def _until(meta: int, rows: Rows, held: Mapping[str, tuple[float, float | None]]) -> Floats:
     """Until when each row is held; `held` says it for ids of rows, with the rows' timestamps. NaN for the others."""
+    if not held:
+        return np.broadcast_to(np.nan, len(rows))
     until = np.full(len(rows), np.nan)
     times = [timestamp for _, timestamp in held.values()]
     known = np.isin(rows.timestamp, [timestamp for timestamp in times if timestamp is not None])

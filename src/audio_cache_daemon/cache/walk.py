@@ -81,6 +81,11 @@ class Walk:
             marked[again] |= marked[again - 1]
         return marked
 
+    def mark_keys(self, keys: Ints) -> Bools:
+        """Which of the files have one of these keys."""
+        places, there = self.find(keys)
+        return self.mark(places[there])
+
 
 def in_order(listing: Listing) -> Files:
     """The files of a listing in ascending order of their keys; its own columns are put into that order."""

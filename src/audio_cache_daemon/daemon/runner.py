@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from audio_cache_daemon.daemon.heap import give_back_memory
 from audio_cache_daemon.daemon.household import Household
 from audio_cache_daemon.daemon.keeper import Keeper
 from audio_cache_daemon.daemon.log import LOG, fields
 from audio_cache_daemon.daemon.work import Work
 from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.heap import give_back_memory
 
 _IDLE_SECONDS = 5.0
 

@@ -15,11 +15,13 @@ def freed_file_bytes(rows: Rows, order: Ints, before: Bools) -> Ints:
     """Audio bytes freed by each eviction of `order` (row numbers), when only the rows `before` are still there."""
     files = rows.file[order]
     named = count_namings(rows, before)
-    namings = np.where(files >= 0, named[files], 0) if len(named) else np.zeros(len(order), np.int64)
+    namings = np.where(files >= 0, named[files], np.int32(0)) if len(named) else np.zeros(len(order), np.int32)
     # Of a file that several rows name, the last of them counts.
     turn = rank_in_groups(files, namings > 1, [np.arange(len(order))])
     goes = (namings == 1) | ((namings > 1) & (turn == namings))
-    return np.where(goes & rows.present()[order] & ~rows.used_elsewhere[order], rows.size[order], 0)
+    freed = rows.size[order]
+    freed[~(goes & rows.present()[order] & ~rows.used_elsewhere[order])] = 0
+    return freed
 
 
 def count_namings(rows: Rows, among: Bools) -> NDArray[np.int32]:

@@ -34,14 +34,12 @@ def surplus(rows: Rows, criterion: Dedupe, left: Bools, protected: Bools, now: f
         return _copies(rows, criterion, left & rows.present(), protected, now)
     group = rows.prompt if criterion.by == "prompt" else rows.content
     members = left & (rows.decided() if criterion.by == "prompt" else rows.present()) & (group >= 0)
-    age = row_age(rows, now)
     if criterion.is_by_ear:
         assert rows.sounds is not None, "the scan was not asked for them"
-        unplaceable, ranks = _rank_by_ear(Takes(rows, rows.sounds, age, protected), criterion, members)
+        takes = Takes(rows, rows.sounds, row_age(rows, now), protected)
+        unplaceable, ranks = _rank_by_ear(takes, criterion, members)
     else:
-        keys = _keys(rows, criterion, age)
-        unplaceable = np.logical_or.reduce([np.isnan(key) for key in keys]) & members & ~protected
-        ranks = rank_in_groups(group, members & ~unplaceable, [~protected, ~rows.present(), *keys])
+        unplaceable, ranks = _rank(rows, criterion, (group, members, protected), now)
     truth = truths((ranks > criterion.keep) & ~protected, unplaceable)
     # One place more, the last, for rows of no group: their number is -1.
     first = np.full(int(group.max(initial=-1)) + 2, -1, np.int32)
@@ -49,6 +47,16 @@ def surplus(rows: Rows, criterion: Dedupe, left: Bools, protected: Bools, now: f
     keeper = first[group]
     keeper[~members] = -1
     return Judgement(truth, np.where(ranks > 0, ranks, np.nan), float(criterion.keep), keeper)
+
+
+def _rank(
+    rows: Rows, criterion: Dedupe, among: tuple[NDArray[np.int32], Bools, Bools], now: float
+) -> tuple[Bools, NDArray[np.signedinteger]]:
+    """Which members lack a value to rank by, and the ranks of the others; `among` are groups, members, protected."""
+    group, members, protected = among
+    keys = _keys(rows, criterion, row_age(rows, now))
+    unplaceable = np.logical_or.reduce([np.isnan(key) for key in keys]) & members & ~protected
+    return unplaceable, rank_in_groups(group, members & ~unplaceable, [~protected, ~rows.present(), *keys])
 
 
 def _keys(rows: Rows, criterion: Dedupe, age: Floats) -> list[Floats]:
