@@ -86,8 +86,16 @@ def test_a_pin_is_shown_wherever_the_item_is(run: Run, config: Path) -> None:
     (cache,) = run("--config", config, "list", "--format", "json").json["caches"]
     assert [entry["prompt"] for entry in cache["items"] if entry["pinned"]] == ["wind"]
     assert "ok, pinned" in run("--config", config, "list").out
+    assert "ok, pinned" in run("--config", config, "grouped").out
     assert "protected by pinned" in run("--config", config, "run-once", "--dry-run", "--kept").out
     assert "the opening" in run("--config", config, "pins").out
+
+
+def test_a_pin_is_shown_among_duplicates(run: Run, config: Path) -> None:
+    """Where one of them is about to be chosen."""
+    run("--config", config, "pin", "2", "--reason", "the better rain")
+    found = run("--config", config, "duplicates", "--format", "json").json["prompts"]
+    assert [(item["row"], item["pinned"]) for item in found[0]["items"]] == [(0, False), (2, True)]
 
 
 def test_pinning_is_in_the_audit_log(run: Run, config: Path) -> None:

@@ -77,24 +77,25 @@ def _explain(target: Target, text: str, now: float) -> list[ExplanationView]:
     for row in find_rows(inventory, text)[:_MOST]:
         is_pinned = bool(inventory.rows.pinned_until[row] > now)
         item = structs.replace(view_items(inventory, np.array([row]))[0], pinned=is_pinned)
-        view = _view(item, policy.name, explain_row(inventory, policy, now, row))
+        view = _view(item, policy.name, explain_row(inventory, policy, now, row), inventory)
         views.append(replace(view, pin=pins.get(item.id) if is_pinned else None))
     for stray, path in enumerate(inventory.strays.path):
         if text in (path, path.rpartition("/")[2], _stray_path(inventory, stray)):
-            views.append(
-                _view(_stray_item(inventory, stray), policy.name, explain_stray(inventory, policy, now, stray))
-            )
+            explanation = explain_stray(inventory, policy, now, stray)
+            views.append(_view(_stray_item(inventory, stray), policy.name, explanation, inventory))
     return views
 
 
-def _view(item: ItemView, policy: str, explanation: Explanation) -> ExplanationView:
+def _view(item: ItemView, policy: str, explanation: Explanation, inventory: Inventory) -> ExplanationView:
     owner, next_owner = explanation.owner, explanation.next_owner
+    keeper = owner.keeper if owner is not None else -1
     return ExplanationView(
         item=item,
         policy=policy,
         protections=explanation.protections,
         rules=tuple(map(_view_rule, explanation.rules)),
         owner=_view_rule(owner) if owner is not None else None,
+        keeper=view_items(inventory, np.array([keeper]))[0] if keeper >= 0 else None,
         undecided_file=not explanation.decided,
         next_owner=_view_rule(next_owner) if next_owner is not None else None,
         places=tuple(BudgetPlaceView(one.mark, one.place, one.value, one.limit) for one in explanation.places),

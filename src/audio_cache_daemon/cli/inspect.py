@@ -87,6 +87,11 @@ def grouped(choice: Choice, limit: int) -> None:
 
 def _scan(choice: Choice) -> Iterator[tuple[Target, Inventory]]:
     for target in choose_targets(choice):
-        location = target.settings.location
-        pins = {id_: pin for id_, pin in load_pins(location).items() if pin.holds(time.time())}
-        yield target, scan_cache(location, ScanNeeds(), Surroundings(target.neighbours, pins=pinned_until(pins)))
+        yield target, scan_for_lists(target)
+
+
+def scan_for_lists(target: Target) -> Inventory:
+    """What is in a cache, and which of it is pinned now."""
+    location = target.settings.location
+    pins = {id_: pin for id_, pin in load_pins(location).items() if pin.holds(time.time())}
+    return scan_cache(location, ScanNeeds(), Surroundings(target.neighbours, pins=pinned_until(pins)))

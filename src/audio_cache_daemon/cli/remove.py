@@ -8,7 +8,7 @@ from itertools import islice
 
 import click
 
-from audio_cache_daemon.cache.scan import Surroundings, scan_cache
+from audio_cache_daemon.cli.inspect import scan_for_lists
 from audio_cache_daemon.cli.options import Choice, cache_options
 from audio_cache_daemon.cli.screens import (
     Watcher,
@@ -22,7 +22,6 @@ from audio_cache_daemon.cli.status import ExitStatus, worst_status
 from audio_cache_daemon.cli.target import choose_target, describe_writer, new_request, with_policy
 from audio_cache_daemon.errors import ConfigError
 from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
-from audio_cache_daemon.model import ScanNeeds
 from audio_cache_daemon.patterns import compile_pattern
 from audio_cache_daemon.reporting.items import group_by_prompt, groups_as_json, print_groups, view_items
 from audio_cache_daemon.reporting.run_summary import run_as_json
@@ -154,7 +153,7 @@ def _say_if_live(target: Target, now: float, *, rows: bool) -> None:
 
 def _print_duplicates(choice: Choice, limit: int) -> None:
     target = choose_target(choice)
-    inventory = scan_cache(target.settings.location, ScanNeeds(), Surroundings(target.neighbours))
+    inventory = scan_for_lists(target)
     groups = group_by_prompt(inventory, at_least=2)
     surplus = int(groups.size.sum()) - len(groups)
     shown = [view_items(inventory, group) for group in (groups if wants_json(choice) else islice(groups, limit))]

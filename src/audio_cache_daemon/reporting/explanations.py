@@ -41,13 +41,18 @@ class BudgetPlaceView:
 
 @dataclass(frozen=True, slots=True)
 class ExplanationView:
-    """An item with everything that a policy says of it. `owner` takes it; None: it stays, until `next_owner` is due."""
+    """An item with everything that a policy says of it.
+
+    `owner` takes it, and `keeper` stays in its place, if the rule goes by another item; None: it stays, until
+    `next_owner` is due.
+    """
 
     item: ItemView
     policy: str
     protections: tuple[tuple[str, Truth], ...]
     rules: tuple[RuleVerdictView, ...]
     owner: RuleVerdictView | None
+    keeper: ItemView | None = None
     undecided_file: bool = False
     next_owner: RuleVerdictView | None = None
     places: tuple[BudgetPlaceView, ...] = ()
@@ -69,6 +74,7 @@ def explanation_as_json(view: ExplanationView) -> dict[str, object]:
         "evicted": view.owner is not None,
         "rule": view.owner.rule.name if view.owner is not None else None,
         "reason": view.owner.reason if view.owner is not None else None,
+        "keeper": view.keeper,
         "protections": [{"name": name, "verdict": truth.name.lower()} for name, truth in view.protections],
         "pin": {"reason": view.pin.reason, "by": view.pin.by} if view.pin is not None else None,
         "rules": [
@@ -105,6 +111,9 @@ def print_explanation(screen: Screen, view: ExplanationView) -> None:
     if view.owner is not None:
         reason = describe_reason(view.owner.reason)
         screen.line(f"policy {view.policy} takes it: {view.owner.rule.name}, {reason}", Symbol.REMOVAL)
+        if view.keeper is not None:
+            screen.line(f"  in its place stays {view.keeper.prompt or 'a sound'} (row {view.keeper.row})")
+            screen.line(f"  {view.keeper.path}")
     else:
         screen.line(f"policy {view.policy} leaves it{_until(view.next_owner)}", Symbol.SUCCESS)
     if view.undecided_file:

@@ -27,7 +27,8 @@ from audio_cache_daemon.retention.rules import RuleVerdict, judge_rules, remaini
 class RuleExplanation:
     """What a rule says of the subject: whether its condition holds, what was measured against what.
 
-    `due` is the moment after which it will hold if nothing else changes; None: no time alone does it.
+    `due` is the moment after which it will hold if nothing else changes; None: no time alone does it. `keeper` is, of
+    the rule that takes it, the row that stays in its place, or -1.
     """
 
     rule: PlanRule
@@ -35,6 +36,7 @@ class RuleExplanation:
     value: float
     threshold: float
     due: float | None = None
+    keeper: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,4 +147,5 @@ def _owner(plan: Plan, evictions: Evictions, subject: int) -> RuleExplanation | 
     if place == len(evictions) or evictions.subject[place] != subject:
         return None
     rule = plan.rules[int(evictions.rule[place])]
-    return RuleExplanation(rule, Truth.TRUE, float(evictions.value[place]), float(evictions.threshold[place]))
+    value, threshold = float(evictions.value[place]), float(evictions.threshold[place])
+    return RuleExplanation(rule, Truth.TRUE, value, threshold, keeper=int(evictions.keeper[place]))
