@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 
@@ -39,10 +39,18 @@ def review_items(plan: Plan) -> Iterator[ReviewedItem]:
 
 def only_reviewed(plan: Plan, reviewed: ReviewedPlan) -> tuple[Plan, tuple[Refusal, ...]]:
     """The part of a plan that was reviewed; a refusal when not all of it would go any more, by the same rules."""
-    now = {item.id: item for item in review_items(plan)}
-    wanted = {item.id: item for item in reviewed.items}
-    same = np.array([_is_same(item, wanted.get(id_)) for id_, item in now.items()], np.bool_)
-    changed = [item for id_, item in wanted.items() if not _is_same(item, now.get(id_))]
+    changed = {item.id: item for item in reviewed.items}
+    same = np.zeros(len(plan.rows) + len(plan.strays), np.bool_)
+    now = {}
+    for number, item in enumerate(review_items(plan)):
+        known = changed.get(item.id)
+        if known is None:
+            continue
+        if (item.rule, item.file) == (known.rule, known.file):
+            same[number] = True
+            del changed[item.id]
+        else:
+            now[item.id] = item
     rows = plan.rows.only(same[: len(plan.rows)])
     everything = np.ones(len(plan.inventory.rows), np.bool_)
     part = replace(
@@ -52,21 +60,17 @@ def only_reviewed(plan: Plan, reviewed: ReviewedPlan) -> tuple[Plan, tuple[Refus
     )
     if not changed:
         return part, ()
-    said = "; ".join(f"{item.prompt or item.path} {_why(plan, item, now)}" for item in changed[:_SAID])
+    first = islice(changed.values(), _SAID)
+    said = "; ".join(f"{item.prompt or item.path} {_why(plan, item, now.get(item.id))}" for item in first)
     rest = f"; and {len(changed) - _SAID:,} more" if len(changed) > _SAID else ""
-    message = f"{len(changed):,} of the {len(wanted):,} reviewed items are not as they were: {said}{rest}"
+    message = f"{len(changed):,} of the {len(reviewed.items):,} reviewed items are not as they were: {said}{rest}"
     return part, (Refusal("reviewed_plan", f"{message}; make a new plan"),)
 
 
-def _is_same(item: ReviewedItem, other: ReviewedItem | None) -> bool:
-    """Whether it is the same item that goes by the same rule, with the same file."""
-    return other is not None and (item.rule, item.file) == (other.rule, other.file)
-
-
-def _why(plan: Plan, item: ReviewedItem, now: Mapping[str, ReviewedItem]) -> str:
-    other = now.get(item.id)
-    if other is not None:
-        return f"goes by {other.rule} now" if other.rule != item.rule else "has another file now"
+def _why(plan: Plan, item: ReviewedItem, now: ReviewedItem | None) -> str:
+    """What changed of an item, of which this would go `now`; None: it wouldn't."""
+    if now is not None:
+        return f"goes by {now.rule} now" if now.rule != item.rule else "has another file now"
     rows = plan.inventory.rows
     with RowReader(plan.inventory) as reader:
         number = next((read.number for read in reader.read(np.arange(len(rows))) if read.id == item.id), None)
