@@ -31,6 +31,7 @@ from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.daemon.look import look_at
 from audio_cache_daemon.eviction.compact import compact_retired
 from audio_cache_daemon.eviction.execution import Execution
+from audio_cache_daemon.heap import give_back_large_memory_at_once
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
 from audio_cache_daemon.maintenance import run_maintenance
 from audio_cache_daemon.model import ItemState, KnownSounds, Plan, RunResult, ScanNeeds, Sounds
@@ -235,7 +236,8 @@ def faiss_range(_: CacheSettings) -> Stretch:
 
 
 def main() -> None:
-    """Measure one thing."""
+    """Measure one thing, in a process that treats memory as the command does."""
+    give_back_large_memory_at_once()
     measures = (retire, compact, look, scrape, likeness, likeness_again, faiss_range)
     parts = {each.__name__: each for each in measures}
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
