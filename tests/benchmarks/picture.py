@@ -10,7 +10,7 @@ WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 380, 260, 56, 40, 40
 """Of one of the two charts, and the margins around its lines."""
 
 STYLE = (
-    "text{font:12px sans-serif;fill:#59636e}.title{font-weight:600}"
+    "text{font:12px sans-serif;fill:#6e7781}.title{font-weight:600}"
     ".ours{stroke:#0969da}.theirs{stroke:#8c959f;stroke-dasharray:4 3}polyline{fill:none;stroke-width:2}"
     ".dot{fill:#0969da}.grid{stroke:#8c959f;stroke-opacity:.3}"
 )
@@ -89,4 +89,6 @@ def _line(
     if name == "ours":
         for x, y, point in places:
             yield f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3"/>'
-            yield f'<text x="{x:.1f}" y="{y - 8:.1f}" text-anchor="middle">{value(point):.3g}</text>'
+            # On the side on which the other line is not.
+            label = y + 18 if point.plain_seconds > point.seconds else y - 8
+            yield f'<text x="{x:.1f}" y="{label:.1f}" text-anchor="middle">{value(point):.3g}</text>'
