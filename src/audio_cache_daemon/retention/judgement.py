@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from audio_cache_daemon.model import Bools, Floats, Ints, Rows, Strays, Truth, Truths
 
-_RANKED_AT_ONCE = 2**17
+_RANKED_AT_ONCE = 2**16
 
 
 @dataclass(frozen=True, slots=True)
