@@ -6,6 +6,7 @@ A row of `meta.jsonl` is a range of bytes, and so is a row of an array; what sta
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import numpy as np
 
@@ -78,8 +79,9 @@ class _Writing:
         write_all(self._target, content)
         self._end += len(content)
         if self._end - self._begun >= _BEGIN_BYTES:
-            # What is still to be written is sent on its way by this, and stays in memory.
-            os.posix_fadvise(self._target, self._begun, self._end - self._begun, os.POSIX_FADV_DONTNEED)
+            # What is still to be written is sent on its way by this, and stays in memory. A hint, and no more.
+            with suppress(OSError):
+                os.posix_fadvise(self._target, self._begun, self._end - self._begun, os.POSIX_FADV_DONTNEED)
             self._begun = self._end
 
 
