@@ -12,7 +12,6 @@ import click
 from audio_cache_daemon.cli.app import app
 from audio_cache_daemon.cli.status import ExitStatus, status_of
 from audio_cache_daemon.errors import MaintenanceError
-from audio_cache_daemon.heap import give_back_large_memory_at_once
 from audio_cache_daemon.reporting.terminal import Symbol, screen_for
 
 
@@ -20,7 +19,6 @@ def main() -> None:
     """Run the command that the arguments ask for, and exit with its status."""
     # Else numpy starts a thread a processor for linear algebra that nothing here does: 50 ms at each start.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    give_back_large_memory_at_once()
     # A command is over before garbage in cycles could matter, and looking for it takes 5 % of a dry run.
     gc.disable()
     status = run(sys.argv[1:])

@@ -8,6 +8,7 @@ import click
 
 from audio_cache_daemon import __version__
 from audio_cache_daemon.cli.options import Choice, cache_options
+from audio_cache_daemon.heap import give_back_large_memory_at_once
 
 _COMMANDS = {
     "init": ("init", "look at a real cache and propose a configuration for it"),
@@ -74,3 +75,6 @@ def app(context: click.Context, choice: Choice) -> None:
     Nothing is removed that no policy names. Try a policy with `run-once --dry-run` before you trust it.
     """
     context.obj = choice
+    if context.invoked_subcommand != "run":
+        # The service needs it again at its next look, and gives back between two of them what it has then.
+        give_back_large_memory_at_once()
