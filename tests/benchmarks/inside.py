@@ -1,8 +1,8 @@
 """Measures a part of what our program does, and prints its seconds and the most megabytes held in them.
 
 `inside.py PART CONFIG`, of the first cache in the configuration. The rest of a process, such as the first look at
-everything, isn't counted. `retire` and `look` change the cache. `likeness`,
-`likeness_again` and `faiss_range` compare sounds of their own; the first two find copies, the last one all pairs.
+everything, isn't counted. `retire` and `look` change the cache. `likeness`, `likeness_again` and `faiss_range` compare
+sounds of their own; the first two find copies, the last one all pairs.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def test_of_a_prompt_the_good_takes_stay_that_are_unlike_each_other(run: Run, tm
     assert "no item goes by how it sounds: clap_audio.npy has 4 rows for 5 lines" in spoiled.err + spoiled.out
 
 
-def test_explain_names_what_stays_in_the_place_of_a_copy(run: Run, tmp_path: Path) -> None:
+def test_explain_names_what_a_rule_keeps_in_the_place_of_a_copy(run: Run, tmp_path: Path) -> None:
     """And nothing where the rule goes by the item alone."""
     builder = CacheBuilder(tmp_path, now=time.time())
     builder.add("rain", quality=0.9, audio=b"the same")
@@ -70,7 +70,7 @@ def test_explain_names_what_stays_in_the_place_of_a_copy(run: Run, tmp_path: Pat
 
     (copy,) = run("--config", config, "explain", "drizzle", "--format", "json").json["items"]
     assert (copy["rule"], copy["keeper"]["row"], copy["keeper"]["prompt"]) == ("same", 0, "rain")
-    assert "in its place stays rain (row 0)" in run("--config", config, "explain", "drizzle").out
+    assert "same keeps in its place: rain (row 0)" in run("--config", config, "explain", "drizzle").out
     (faint,) = run("--config", config, "explain", "wind", "--format", "json").json["items"]
     assert (faint["rule"], faint["keeper"]) == ("faint", None)
 

@@ -57,10 +57,14 @@ class ContentReader:
         keys = list(self._keys(rows, subset, whole=whole))
         found = [self._known.find(key) for key in keys]
         unread = [place for place, digest in enumerate(found) if digest is None]
-        half = len(unread) // 2 if len(unread) >= _WORTH_TWO else 0
-        with beside(partial(self._read_each, rows, subset, keys, unread[:half])) as finish:
-            rest = self._read_each(rows, subset, keys, unread[half:])
-            digests = [*finish(), *rest]
+        read = partial(self._read_each, rows, subset, keys)
+        half = len(unread) // 2
+        if len(unread) < _WORTH_TWO:
+            digests = read(unread)
+        else:
+            with beside(partial(read, unread[:half])) as finish:
+                rest = read(unread[half:])
+                digests = [*finish(), *rest]
         for place, digest in zip(unread, digests, strict=True):
             found[place] = digest
             if digest:

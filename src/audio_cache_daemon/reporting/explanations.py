@@ -43,8 +43,8 @@ class BudgetPlaceView:
 class ExplanationView:
     """An item with everything that a policy says of it.
 
-    `owner` takes it, and `keeper` stays in its place, if the rule goes by another item; None: it stays, until
-    `next_owner` is due.
+    `owner` takes it, and keeps `keeper` in its place, if the rule goes by another item (which a later rule may take);
+    None: it stays, until `next_owner` is due.
     """
 
     item: ItemView
@@ -112,8 +112,8 @@ def print_explanation(screen: Screen, view: ExplanationView) -> None:
         reason = describe_reason(view.owner.reason)
         screen.line(f"policy {view.policy} takes it: {view.owner.rule.name}, {reason}", Symbol.REMOVAL)
         if view.keeper is not None:
-            screen.line(f"  in its place stays {view.keeper.prompt or 'a sound'} (row {view.keeper.row})")
-            screen.line(f"  {view.keeper.path}")
+            kept = f"{view.keeper.prompt or 'a sound'} (row {view.keeper.row})"
+            screen.line(f"  {view.owner.rule.name} keeps in its place: {kept}, {view.keeper.path}")
     else:
         screen.line(f"policy {view.policy} leaves it{_until(view.next_owner)}", Symbol.SUCCESS)
     if view.undecided_file:

@@ -28,7 +28,7 @@ class RuleExplanation:
     """What a rule says of the subject: whether its condition holds, what was measured against what.
 
     `due` is the moment after which it will hold if nothing else changes; None: no time alone does it. `keeper` is, of
-    the rule that takes it, the row that stays in its place, or -1.
+    the rule that takes it, the row that it keeps in its place, or -1.
     """
 
     rule: PlanRule
