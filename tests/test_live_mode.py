@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.errors import AuditError, CacheUnreadableError, InconsistentIndexError, UnsafePlanError

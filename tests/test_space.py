@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings

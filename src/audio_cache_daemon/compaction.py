@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.errors import ConfigError, DeferredError
@@ -15,8 +15,7 @@ from audio_cache_daemon.units import format_duration
 from audio_cache_daemon.upkeep import Released, compact, generator_of, release_pending
 
 
-@dataclass(frozen=True, slots=True)
-class Compacted:
+class Compacted(msgspec.Struct, frozen=True):
     """How many retired rows were dropped, and what files could go with that."""
 
     rows: int

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from audio_cache_daemon.model import Bools, Inventory
 
@@ -40,8 +41,7 @@ class Mend(StrEnum):
     """There is nothing to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One fault, or `count` alike: where it is, what it means, who can mend it and how (`remedy`).
 
     `file` is an index file or a path, "" for the cache as a whole.
@@ -58,16 +58,14 @@ class Finding:
     remedy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RepairChoice:
+class RepairChoice(msgspec.Struct, frozen=True):
     """What a person decided of what can't be proven: lines to drop, and whether more than one row may go unmatched."""
 
     drop_lines: frozenset[int] = frozenset()
     drop_unmatched: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(msgspec.Struct, frozen=True):
     """One thing that a repair does, in words, to so many lines or rows."""
 
     kind: str
@@ -75,8 +73,7 @@ class Repair:
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class RepairPlan:
+class RepairPlan(msgspec.Struct, frozen=True):
     """What a repair does to the index of an inventory, as one change.
 
     `kept` says of `meta.jsonl` and of each array which lines and rows stay. An array in `blanked` becomes zeros for
@@ -93,8 +90,7 @@ class RepairPlan:
     obstacle: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Examination:
+class Examination(msgspec.Struct, frozen=True):
     """A cache as it was examined: what is wrong with it, the worst first, and what a repair would do."""
 
     findings: tuple[Finding, ...]

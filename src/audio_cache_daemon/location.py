@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 META_NAME = "meta.jsonl"
 CLAP_TEXT_NAME = "clap_text.npy"
@@ -26,8 +27,7 @@ _WRITTEN_NAME = re.compile(r".{0,40}_[0-9]{13}\.(mp3|wav)", re.DOTALL)
 _LEFTOVER_NAME = re.compile(r"temp_.*_[0-9]{13}\.(mp3|wav)|.*_normalized\.mp3", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class CacheLocation:
+class CacheLocation(msgspec.Struct, frozen=True):
     """Where a cache is, and how the paths in its rows are to be read.
 
     `audio_roots` are the trees in which a file may be removed; `path_base` resolves relative paths (None:
@@ -45,8 +45,7 @@ class CacheLocation:
         return self.path / STATE_DIRECTORY
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
+class Root(msgspec.Struct, frozen=True):
     """An audio root as it was found. `device` and `inode` are None when it isn't there.
 
     `coming` are bytes on it that are as good as gone: in the trash, or of retired items' files.

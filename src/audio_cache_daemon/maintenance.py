@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.listing import Listing
 from audio_cache_daemon.cache.scan import open_index

@@ -7,10 +7,10 @@ back by byte offset. A value that is missing or can't be true is NaN (numbers) o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,8 +47,7 @@ class StrayKind(IntEnum):
     LEFTOVER = 1
 
 
-@dataclass(frozen=True, slots=True)
-class ScanNeeds:
+class ScanNeeds(msgspec.Struct, frozen=True):
     """What a scan has to find out beyond the plain columns, because a rule or the budget asks for it.
 
     With `sounds_over` the audio vectors of the items of each prompt that has more items than that; 0: of all items.
@@ -61,8 +60,7 @@ class ScanNeeds:
     decoded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FileIdentity:
+class FileIdentity(msgspec.Struct, frozen=True):
     """What tells that a file is still the one that was looked at."""
 
     device: int
@@ -71,8 +69,7 @@ class FileIdentity:
     mtime_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """A fault that a scan met and went on from. `where` is a file, a line or a key."""
 
     kind: str
@@ -81,8 +78,7 @@ class Problem:
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayInfo:
+class ArrayInfo(msgspec.Struct, frozen=True):
     """An embedding array as its header tells it: `rows` x `width` of `dtype`, data from byte `data_offset`."""
 
     name: str
@@ -97,8 +93,7 @@ class ArrayInfo:
         return self.width * np.dtype(self.dtype).itemsize
 
 
-@dataclass(frozen=True, slots=True)
-class IndexInfo:
+class IndexInfo(msgspec.Struct, frozen=True):
     """The four index files as they were when they were read. `arrays` holds those that are there and sound.
 
     `sample` is of the lines (formats.sample_lines): by it they are known when more were appended since.
@@ -115,8 +110,7 @@ class IndexInfo:
         return sum(array.row_bytes for array in self.arrays.values())
 
 
-@dataclass(frozen=True, slots=True)
-class KnownSounds:
+class KnownSounds(msgspec.Struct, frozen=True):
     """What an earlier comparison told of each vector: those `unlike` each other and the `protected`.
 
     They are less alike than `similarity`, a cosine. Of the protected among themselves it told nothing.
@@ -127,8 +121,7 @@ class KnownSounds:
     protected: Bools
 
 
-@dataclass(frozen=True, slots=True)
-class Sounds:
+class Sounds(msgspec.Struct, frozen=True):
     """Audio vectors of length 1: that of row i is `vectors[place[i]]`; where `place` is -1 there is none to go by.
 
     `fault` says why there are none at all: lines and vectors don't match.
@@ -167,8 +160,7 @@ class Flaw(IntEnum):
     CLIPPED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True):
     """What decoding told of the audio of each row: its state, and, where that is DECODED, the measures.
 
     `seconds` of sound, `peak` of the samples (full scale is 1), the share that is `clipped` (0 to 1); else NaN.
@@ -192,8 +184,7 @@ class Decoded:
         return Decoded(self.state[rows], self.seconds[rows], self.peak[rows], self.clipped[rows], self.fault)
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(msgspec.Struct, frozen=True):
     """One entry a line of `meta.jsonl`, in its order.
 
     `offset` has one entry more: row i is the bytes from offset[i] to offset[i + 1]. `prompt` numbers the
@@ -222,7 +213,7 @@ class Rows:
     pinned_until: Floats
     used_elsewhere: Bools
     content: NDArray[np.int32]
-    matches: Mapping[str, Truths] = field(default_factory=dict)
+    matches: Mapping[str, Truths] = msgspec.field(default_factory=dict)
     sounds: Sounds | None = None
     decoded: Decoded | None = None
     missing_ids: tuple[str, ...] | None = None
@@ -264,8 +255,7 @@ class Rows:
         return self.readable & found
 
 
-@dataclass(frozen=True, slots=True)
-class Strays:
+class Strays(msgspec.Struct, frozen=True):
     """Audio files under the roots that no row names. `changed` is the later of mtime and ctime, in seconds."""
 
     path: tuple[str, ...]
@@ -280,8 +270,7 @@ class Strays:
         return len(self.path)
 
 
-@dataclass(frozen=True, slots=True)
-class Retired:
+class Retired(msgspec.Struct, frozen=True):
     """The retired items, parallel columns: by which of the `runs`, which line is theirs now (-1: none any more).
 
     `pending` says whether the file that goes with the item still lies in its place, `size` its bytes; `undone`
@@ -289,11 +278,11 @@ class Retired:
     """
 
     runs: tuple[str, ...] = ()
-    run: Ints = field(default_factory=lambda: np.empty(0, np.int64))
-    row: Ints = field(default_factory=lambda: np.empty(0, np.int64))
-    pending: Bools = field(default_factory=lambda: np.empty(0, np.bool_))
-    size: Ints = field(default_factory=lambda: np.empty(0, np.int64))
-    undone: Bools = field(default_factory=lambda: np.empty(0, np.bool_))
+    run: Ints = msgspec.field(default_factory=lambda: np.empty(0, np.int64))
+    row: Ints = msgspec.field(default_factory=lambda: np.empty(0, np.int64))
+    pending: Bools = msgspec.field(default_factory=lambda: np.empty(0, np.bool_))
+    size: Ints = msgspec.field(default_factory=lambda: np.empty(0, np.int64))
+    undone: Bools = msgspec.field(default_factory=lambda: np.empty(0, np.bool_))
 
     def __len__(self) -> int:
         return len(self.row)
@@ -303,8 +292,7 @@ class Retired:
         return int(self.size[self.pending].sum())
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(msgspec.Struct, frozen=True):
     """A cache as it was observed. `orphans_undecidable` says why no file can be called an orphan, or is None."""
 
     location: CacheLocation
@@ -314,11 +302,10 @@ class Inventory:
     roots: tuple[Root, ...]
     problems: tuple[Problem, ...] = ()
     orphans_undecidable: str | None = None
-    retired: Retired = field(default_factory=Retired)
+    retired: Retired = msgspec.field(default_factory=Retired)
 
 
-@dataclass(frozen=True, slots=True)
-class Evictions:
+class Evictions(msgspec.Struct, frozen=True):
     """What one kind of subject (rows or strays) loses: parallel columns, in ascending order of `subject`.
 
     `rule` indexes `Plan.rules`; `value` and `threshold` are the measured number and the limit it crossed (NaN
@@ -354,8 +341,7 @@ class Evictions:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class PlanRule:
+class PlanRule(msgspec.Struct, frozen=True):
     """A rule as the plan and its reports know it: its name, its criterion, and the text it compares with, if any."""
 
     name: str
@@ -363,8 +349,7 @@ class PlanRule:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What goes and why; the executor's only input.
 
     `protected` says for each row which protection holds it (index into `protections`, -1: none).
@@ -388,8 +373,7 @@ class Plan:
     cut: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ForecastDay:
+class ForecastDay(msgspec.Struct, frozen=True):
     """A day to come: at which moment a run begins, how many items were added since the one before, what the run takes.
 
     `taken` has items and bytes by rule; `refused` names the limits that refuse the run. `items` and `bytes` are what
@@ -406,8 +390,7 @@ class ForecastDay:
     refused: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(msgspec.Struct, frozen=True):
     """What comes, from the growth of the last `window` seconds; the first of the `days` is now."""
 
     window: float
@@ -424,8 +407,7 @@ class Forecast:
         return first
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """Rows that a rule compared with all others and left: none is so similar to another, but for protected ones."""
 
     similarity: float
@@ -442,8 +424,7 @@ class KeptReason(IntEnum):
     UNDECIDABLE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """What a plan leaves of one kind of subject (rows or strays): parallel columns, in ascending order of `subject`.
 
     `which` indexes the plan's protections (of what is protected) or its rules (of what is undecidable); else -1.
@@ -454,8 +435,7 @@ class Kept:
     which: Ints
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(msgspec.Struct, frozen=True):
     """What is remembered of a cache between runs: when the last good one was, what it left, where the roots were.
 
     `missing_since` says for the ids of rows whose file is missing since when that is known. `restored` says for
@@ -466,11 +446,10 @@ class Memory:
     rows: int
     roots: Mapping[str, tuple[int, int]]
     missing_since: Mapping[str, float]
-    restored: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
+    restored: Mapping[str, tuple[float, float | None]] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """A limit or sentinel that stops a plan: its name (a bounded set), what it saw, how to go on."""
 
     limit: str
@@ -486,8 +465,7 @@ class OutcomeKind(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What became of one planned eviction: of row `row`, or of the stray `stray` (the other is None).
 
     `bytes_freed` left the cache: for good, or into the trash. `pending_bytes` are those of a file that goes later,
@@ -516,8 +494,7 @@ class RunResult(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeCounts:
+class OutcomeCounts(msgspec.Struct, frozen=True):
     """What became of a plan, in numbers."""
 
     evicted: int = 0
@@ -529,16 +506,14 @@ class OutcomeCounts:
     pending_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RuleCount:
+class RuleCount(msgspec.Struct, frozen=True):
     """What one rule evicted; the bytes are those of the files, also where these are still to go."""
 
     items: int = 0
     bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RunReport:
+class RunReport(msgspec.Struct, frozen=True):
     """What a run over one cache did, or, of a preview (`outcome` is None), would do.
 
     `evicted` says how much each rule evicted, `denied` how many evictions failed for a missing permission.
@@ -552,7 +527,7 @@ class RunReport:
     result: RunResult
     plan: Plan | None = None
     outcome: OutcomeCounts | None = None
-    evicted: Mapping[str, RuleCount] = field(default_factory=dict)
+    evicted: Mapping[str, RuleCount] = msgspec.field(default_factory=dict)
     denied: int = 0
     refusals: tuple[Refusal, ...] = ()
     error: MaintenanceError | None = None

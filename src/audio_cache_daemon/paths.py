@@ -11,10 +11,11 @@ import os
 import re
 import stat
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import msgspec
 
 from audio_cache_daemon.location import STATE_DIRECTORY, CacheLocation, Root
 
@@ -25,8 +26,7 @@ _LONGEST_PATH = 4096
 """PATH_MAX of Linux: no file has a longer one, so it is not worth remembering."""
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(msgspec.Struct, frozen=True):
     """A directory that rows name: below which root it lies, as which parts; or why it can't be decided.
 
     `key` is equal for two spellings of one directory, in this and in other caches; `real` is the root without links.
@@ -52,8 +52,7 @@ def _folder(root: int, real: tuple[str, ...], parts: tuple[str, ...]) -> Folder:
     return Folder(root, parts, hash(real + parts), None, real)
 
 
-@dataclass(frozen=True, slots=True)
-class _RootPath:
+class _RootPath(msgspec.Struct, frozen=True):
     index: int
     spelling: tuple[str, ...]
     real: tuple[str, ...]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass
 
+import msgspec
 import regex
 
 SEARCH_SECONDS = 0.2
@@ -26,8 +26,7 @@ _BRACE = re.compile(r"\\N\{[^}]*\}|\\.|\{(?!\d*,?\d*\})", re.DOTALL)
 """A brace that begins no repeat; an escape is taken whole, so that its brace isn't one."""
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledPattern:
+class CompiledPattern(msgspec.Struct, frozen=True):
     """An expression, ready to search. `plain` ones can't take long, so they are spared the limit's cost (3 µs)."""
 
     expression: str

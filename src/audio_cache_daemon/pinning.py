@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from audio_cache_daemon.errors import ConfigError
@@ -20,8 +20,7 @@ from audio_cache_daemon.state import load_memory
 from audio_cache_daemon.undo import locked_log
 
 
-@dataclass(frozen=True, slots=True)
-class PinnedItem:
+class PinnedItem(msgspec.Struct, frozen=True):
     """A pin, the id that it goes by, and the row that it holds; None: no row of the index."""
 
     id: str

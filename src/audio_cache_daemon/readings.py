@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from audio_cache_daemon.decodings import Decodings, load_decodings
 from audio_cache_daemon.digests import Digests, load_digests
@@ -10,12 +10,11 @@ from audio_cache_daemon.likenesses import Likenesses, load_likenesses
 from audio_cache_daemon.location import CacheLocation
 
 
-@dataclass(frozen=True, slots=True)
-class Readings:
+class Readings(msgspec.Struct, frozen=True):
     """All of it; what a scan finds is added to digests and decodings."""
 
-    digests: Digests = field(default_factory=Digests)
-    decodings: Decodings = field(default_factory=Decodings)
+    digests: Digests = msgspec.field(default_factory=Digests)
+    decodings: Decodings = msgspec.field(default_factory=Decodings)
     likenesses: Likenesses | None = None
 
 

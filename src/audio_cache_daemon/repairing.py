@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.scan import Surroundings, open_index, scan_cache
 from audio_cache_daemon.cache.verify import examine_index
@@ -37,8 +38,7 @@ _IN_FLIGHT = frozenset({"torn_tail", "short_array", "long_array", "unreadable_ar
 """What an addition looks like while the generator makes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repaired:
+class Repaired(msgspec.Struct, frozen=True):
     """What a repair found, and what is found afterwards; where what it took out is saved (None: nothing was done)."""
 
     before: Examination

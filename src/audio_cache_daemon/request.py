@@ -6,9 +6,10 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
 
 from audio_cache_daemon.config.settings import CacheSettings, Settings
 from audio_cache_daemon.location import CacheLocation
@@ -21,8 +22,7 @@ Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Told of each step: what is done, how many of it, of how many (None: not known)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(msgspec.Struct, frozen=True):
     """Who wants to hear of a run while it goes on: of its steps, and of its plan before anything is changed.
 
     Once `should_stop` says so the run ends: before it changes anything, or between two items.
@@ -36,8 +36,7 @@ class Listener:
 SILENT = Listener()
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """A cache to maintain, and what is to be known for it beyond its own settings.
 
     `neighbours` are the other configured caches, `audit_path` is its audit log, `config` the configuration's hash.
@@ -50,8 +49,7 @@ class Target:
     config: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(msgspec.Struct, frozen=True):
     """One run: at which moment (`now`, seconds since the epoch), under which id, for whom, with what allowed.
 
     `accepted` are the sentinels' findings that the operator accepts; without `limits` the policy's limits don't

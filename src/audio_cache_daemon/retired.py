@@ -7,7 +7,6 @@ moves. Whether its line is still there, and its file still in its place, is told
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -41,8 +40,7 @@ class WriterMark(msgspec.Struct, frozen=True):
     rows: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RetiredRun:
+class RetiredRun(msgspec.Struct, frozen=True):
     """What one run retired: a directory with manifest, rows and vectors.
 
     `entries` are those that weren't brought back, each with its saved line; `place` counts them as the manifest and

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import chain, islice
 
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.model import Ints, ItemState, Plan, Refusal
 from audio_cache_daemon.readback import RowReader

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.vectors import check_alignment, check_rows
 from audio_cache_daemon.errors import ConfigError, DeferredError, MaintenanceError

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.vectors import check_alignment, check_rows, index_fault
 from audio_cache_daemon.config.settings import WriterSettings
@@ -38,8 +39,7 @@ COMPACT_FROM = 0.25
 """The share of retired rows from which dropping them is worth a rewrite of the whole index."""
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(msgspec.Struct, frozen=True):
     """Files that went, of items that were retired before: how many, their bytes, how many failed, and why they went.
 
     `denied` of those that failed did so for a missing permission.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from observing import STAMP, orphans, scan, sound, write_lines, write_paths
 
 from audio_cache_daemon.location import META_NAME, CacheLocation

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from observing import STAMP, leftovers, orphans, scan, sound
 
 from audio_cache_daemon.location import STATE_DIRECTORY

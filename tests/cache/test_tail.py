@@ -8,9 +8,9 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -32,10 +32,10 @@ def assert_same(found: object, wanted: object, where: str = "inventory") -> None
         assert isinstance(found, np.ndarray)
         assert found.dtype == wanted.dtype, where
         np.testing.assert_array_equal(found, wanted, where)
-    elif is_dataclass(wanted):
-        for field in fields(wanted):
-            if field.name not in ("disk_free", "disk_size"):
-                assert_same(getattr(found, field.name), getattr(wanted, field.name), f"{where}.{field.name}")
+    elif isinstance(wanted, msgspec.Struct):
+        for name in wanted.__struct_fields__:
+            if name not in ("disk_free", "disk_size"):
+                assert_same(getattr(found, name), getattr(wanted, name), f"{where}.{name}")
     elif isinstance(wanted, dict):
         assert isinstance(found, dict)
         assert found.keys() == wanted.keys()

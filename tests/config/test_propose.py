@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from config_files import Load
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.config.lint import lint

@@ -9,8 +9,9 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from audio_cache_daemon.config.load import load_settings
 from audio_cache_daemon.config.settings import CacheSettings, Settings

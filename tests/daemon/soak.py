@@ -16,11 +16,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import mean
 
+import msgspec
 import soak_generator
+from msgspec.structs import asdict, replace
 from services import command, quick_command, write_config
 from soak_generator import Place
 from soak_promise import Kept, check_promise, index_is_whole, lacks_texts, write_arrays
@@ -46,8 +47,7 @@ LONG_LIFE = 300.0
 """A life is judged by its memory if it lasts so many seconds: before that a process still takes what it needs."""
 
 
-@dataclass(frozen=True)
-class Tempo:
+class Tempo(msgspec.Struct, frozen=True):
     """How long it takes, and how often what happens, in seconds."""
 
     length: float
@@ -56,8 +56,7 @@ class Tempo:
     check: float = 120.0
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True):
     """What a process held at a moment: resident bytes and open descriptors."""
 
     time: float
@@ -65,12 +64,11 @@ class Sample:
     descriptors: int
 
 
-@dataclass
-class Life:
+class Life(msgspec.Struct):
     """A life of the service, as a process."""
 
     process: subprocess.Popen[bytes]
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[Sample] = msgspec.field(default_factory=list)
 
     def sample(self) -> None:
         with contextlib.suppress(OSError):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.daemon.measures import counted_rules, measure, measure_watch

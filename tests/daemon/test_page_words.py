@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.daemon.first_run import policy_hash

@@ -6,11 +6,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from audio_cache_daemon.config.settings import CacheSettings
 from audio_cache_daemon.daemon.history import History

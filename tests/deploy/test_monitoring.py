@@ -6,11 +6,11 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from monitoring_files import alerts, operands, panel_queries, recordings, without_comparison
+from msgspec.structs import replace
 from prometheus_server import PrometheusServer
 from services import EVERY_MINUTE, ServiceProcess, quick_command, write_config
 

@@ -6,9 +6,9 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from audio_cache_daemon.cache.scan import scan_cache
@@ -40,8 +40,7 @@ SWEEP = Policy(
 FOR_GOOD = TrashLimits(keep=0.0)
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """All that an index holds of an item: its line and its row of each array that is there, as bytes."""
 
     line: bytes
@@ -111,8 +110,7 @@ def snapshot(directory: Path, *, own: bool = False) -> dict[str, tuple[object, .
     return found
 
 
-@dataclass(frozen=True)
-class TrashedRun:
+class TrashedRun(msgspec.Struct, frozen=True):
     """What the trash holds of a run."""
 
     directory: Path

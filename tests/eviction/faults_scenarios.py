@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+import msgspec
 from cache_runs import FOR_GOOD, audio_files
 from faults_world import NOTHING, POLICY, STRAY, Fate, World
+from msgspec.structs import replace
 
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.errors import ConfigError, MaintenanceError
@@ -31,8 +32,7 @@ FAILED = "some evictions failed"
 """What a run says, in numbers, of files that it couldn't take away: their rows are gone all the same."""
 
 
-@dataclass(frozen=True)
-class Scenario:
+class Scenario(msgspec.Struct, frozen=True):
     """A step that is interrupted, and the steps that are done then, of which the first is the next run.
 
     In the end all that was to go has this `fate`, and its files are in their places if they are `pending`. Until then

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from cache_runs import DROP, Item, audio_files
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
@@ -37,8 +38,7 @@ class Fate(Enum):
     GONE = "gone"
 
 
-@dataclass(frozen=True)
-class World:
+class World(msgspec.Struct, frozen=True):
     """A cache before anything was done to it: its items, the file of each, all files; the rows that are to go.
 
     `generator` is a directory that says what the generator does: `running` is there while it runs, `started` tells

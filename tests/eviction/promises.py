@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 from cache_runs import DROP, Item, TrashedRun, audio_files, open_trash, read_items, run_policy
+from msgspec.structs import replace
 
 from audio_cache_daemon.eviction.lock import cache_lock
 from audio_cache_daemon.eviction.recovery import recover
@@ -21,8 +22,7 @@ POLICY = replace(DROP, rules=(*DROP.rules, Rule("left", InState("leftover"))))
 """What child_run carries out: evicts what is to be dropped, and leftovers."""
 
 
-@dataclass(frozen=True)
-class World:
+class World(msgspec.Struct, frozen=True):
     """A cache before a run: its items, the file of each, all audio files, and which rows are to go."""
 
     location: CacheLocation

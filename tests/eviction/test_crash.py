@@ -8,7 +8,6 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -17,6 +16,7 @@ import pytest
 from cache_runs import DROP, make_dozen, open_trash, plan_policy, read_items, run_policy, snapshot
 from child_run import Answer, command, environment, order_for, run_child
 from kill_points import Death, Point, points_for, run_points
+from msgspec.structs import replace
 from promises import POLICY, World, check_promise, check_recovery, make_world
 from strace import run_traced
 
@@ -40,8 +40,7 @@ ENDINGS = {
 """Before the journal, after it, between two exchanges, after them, between two files, tidying up; and what follows."""
 
 
-@dataclass(frozen=True)
-class Killed:
+class Killed(msgspec.Struct, frozen=True):
     """Caches in which a run was killed: one for each death, one between two files, one with a short array."""
 
     worlds: tuple[World, ...]

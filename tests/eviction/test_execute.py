@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from cache_runs import (
     run_policy,
     snapshot,
 )
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from faults_scenarios import empty, live, restore, run, start_generator, stopped
 from faults_world import NOTHING, POLICY, Fate, World, bring_all_back, fates, make_world
+from msgspec.structs import replace
 
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.generator import generator_reloaded

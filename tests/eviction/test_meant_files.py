@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cache_runs import DROP, execute, kinds, plan_policy, read_items
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.eviction.execution import Execution

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from cache_runs import DROP, plan_policy, run_policy, target_of
+from msgspec.structs import replace
 
 from audio_cache_daemon.eviction.memory import remember, save_memory
 from audio_cache_daemon.maintenance import run_maintenance

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from cache_runs import DROP, audio_files, read_items
+from msgspec.structs import replace
 
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
@@ -49,8 +50,7 @@ def make_random_cache(directory: Path, source: random.Random) -> CacheBuilder:
     return cache
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """What a cache holds: its items in order, and each audio file with its time, mode and inode."""
 
     items: tuple[object, ...]
@@ -65,8 +65,7 @@ class Held:
         return cls(tuple(read_items(location.path)), files)
 
 
-@dataclass
-class Rounds:
+class Rounds(msgspec.Struct):
     """A cache over which rounds are made, a moment after the other."""
 
     location: CacheLocation

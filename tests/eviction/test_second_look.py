@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from cache_runs import (
     run_policy,
     snapshot,
 )
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.eviction.execute import execute_plan

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from audio_cache_daemon.reporting.markup import element
 from audio_cache_daemon.reporting.page import render_page

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from audio_cache_daemon.decodings import Decoding
@@ -36,8 +36,7 @@ WHOLE = Decoding(DecodingState.DECODED, 24.0, 0.5, 0.0)
 _FILE_THERE = (ItemState.OK, ItemState.RETIRED)
 
 
-@dataclass(frozen=True)
-class RowSpec:
+class RowSpec(msgspec.Struct, frozen=True):
     """A row. `age` and `missing_for` are seconds before now (negative: in the future); None is a missing value.
 
     Rows that give the same `file`, `prompt` or `content` share it; without a `file` a row has one of its own.
@@ -63,14 +62,13 @@ class RowSpec:
     pinned_for: float | None = None
     sound: tuple[float, ...] | None = (1.0, 0.0, 0.0, 0.0)
     decoding: Decoding = WHOLE
-    matches: Mapping[str, Truth] = field(default_factory=dict)
+    matches: Mapping[str, Truth] = msgspec.field(default_factory=dict)
 
     def truth(self, pattern: str) -> Truth:
         return self.matches.get(pattern, Truth.FALSE) if self.prompt is not None else Truth.UNDECIDABLE
 
 
-@dataclass(frozen=True)
-class StraySpec:
+class StraySpec(msgspec.Struct, frozen=True):
     """A file that no row names; `age` is seconds since it changed."""
 
     kind: StrayKind = StrayKind.ORPHAN
@@ -79,8 +77,7 @@ class StraySpec:
     root: int = 0
 
 
-@dataclass(frozen=True)
-class Disk:
+class Disk(msgspec.Struct, frozen=True):
     """The file system of a root."""
 
     device: int | None = 1
@@ -88,8 +85,7 @@ class Disk:
     size: int = 10**10
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True):
     """What an inventory has besides rows and strays; `vector_bytes` (of one row) is a multiple of 4."""
 
     disks: tuple[Disk, ...] = (Disk(),)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
+import msgspec
 from inventories import NOW, RowSpec, inventory, patterns_of
+from msgspec.structs import replace
 from reference import reference_plan
 
 from audio_cache_daemon.model import ItemState
@@ -16,8 +17,7 @@ from audio_cache_daemon.retention.policy import Policy
 DAY = 86400.0
 
 
-@dataclass(frozen=True)
-class Day:
+class Day(msgspec.Struct, frozen=True):
     """How many items came, went by which rule, and stayed; the bytes of these, their lines included."""
 
     added: int
@@ -26,8 +26,7 @@ class Day:
     bytes: int
 
 
-@dataclass(frozen=True)
-class _Item:
+class _Item(msgspec.Struct, frozen=True):
     """An item, when it was made, and since when its file is missing; None: unknown."""
 
     spec: RowSpec

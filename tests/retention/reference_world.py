@@ -6,15 +6,15 @@ None stands for a value that is missing or can't be true.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+
+import msgspec
 
 from audio_cache_daemon.decodings import UNDECODABLE, Decoding
 from audio_cache_daemon.model import Decoded, DecodingState, Inventory, ItemState, StrayKind, Truth
 from audio_cache_daemon.retention.policy import Policy
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """A row in plain values. `device` is the file system that its file lies on."""
 
     number: int
@@ -41,8 +41,7 @@ class Item:
         return self.readable and self.state in (ItemState.OK, ItemState.MISSING)
 
 
-@dataclass(frozen=True)
-class Stray:
+class Stray(msgspec.Struct, frozen=True):
     """A file without a row in plain values."""
 
     number: int
@@ -52,8 +51,7 @@ class Stray:
     device: int | None
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(msgspec.Struct, frozen=True):
     """Why something goes; a value or threshold of None is none that could be told."""
 
     rule: str
@@ -62,21 +60,19 @@ class Reason:
     keeper: int = -1
 
 
-@dataclass
-class ReferencePlan:
+class ReferencePlan(msgspec.Struct):
     """What goes and why, by row number and by number of the stray; and what is protected by which protection."""
 
-    rows: dict[int, Reason] = field(default_factory=dict)
-    strays: dict[int, Reason] = field(default_factory=dict)
-    protected: dict[int, str] = field(default_factory=dict)
-    protected_strays: set[int] = field(default_factory=set)
-    refusals: set[str] = field(default_factory=set)
-    capped: set[str] = field(default_factory=set)
-    undecidable: set[int] = field(default_factory=set)
+    rows: dict[int, Reason] = msgspec.field(default_factory=dict)
+    strays: dict[int, Reason] = msgspec.field(default_factory=dict)
+    protected: dict[int, str] = msgspec.field(default_factory=dict)
+    protected_strays: set[int] = msgspec.field(default_factory=set)
+    refusals: set[str] = msgspec.field(default_factory=set)
+    capped: set[str] = msgspec.field(default_factory=set)
+    undecidable: set[int] = msgspec.field(default_factory=set)
 
 
-@dataclass(frozen=True)
-class World:
+class World(msgspec.Struct, frozen=True):
     """Everything that a decision may look at."""
 
     items: list[Item]

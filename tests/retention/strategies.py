@@ -7,9 +7,8 @@ rows name, a budget that is just exceeded.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from dataclasses import replace as replace_spec
 
+import msgspec
 from hypothesis import strategies as st
 from inventories import WHOLE, Disk, RowSpec, StraySpec, Surroundings, inventory
 from msgspec.structs import replace
@@ -69,8 +68,7 @@ ages = st.sampled_from([*AGES, -10.0, None])
 limits_in_seconds = st.sampled_from(SECONDS)
 
 
-@dataclass(frozen=True)
-class Scene:
+class Scene(msgspec.Struct, frozen=True):
     """Rows, files and disks from which an inventory is made; tests change it and look at what the plan makes of it."""
 
     rows: tuple[RowSpec, ...]
@@ -81,8 +79,7 @@ class Scene:
         return inventory(self.rows, self.strays, around=self.around, patterns=PATTERNS)
 
 
-@dataclass(frozen=True)
-class _File:
+class _File(msgspec.Struct, frozen=True):
     """What rows that name one file have in common."""
 
     name: str | None
@@ -135,8 +132,8 @@ def _rows(draw: st.DrawFn, shared: list[_File], roots: int, *, tidy: bool) -> Ro
     )
     fate = draw(st.integers(0, 5 if tidy else 9))
     if fate == 0 and spec.state is not ItemState.UNDECIDABLE:
-        return replace_spec(spec, state=ItemState.RETIRED)
-    return replace_spec(_UNREADABLE, line=spec.line) if fate == 1 and not tidy else spec
+        return replace(spec, state=ItemState.RETIRED)
+    return replace(_UNREADABLE, line=spec.line) if fate == 1 and not tidy else spec
 
 
 @st.composite

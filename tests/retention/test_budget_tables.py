@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from inventories import NOW, Disk, RowSpec, StraySpec, Surroundings, inventory, row, stray
+from msgspec.structs import replace
 from plans import plan_for
 
 from audio_cache_daemon.model import ItemState, StrayKind, Truth
@@ -32,7 +31,7 @@ OLD, OLDER, OLDEST = 1e4, 2e4, 3e4
 
 def light(size: int, **values: object) -> RowSpec:
     """A row whose line takes nothing, so that sizes are round."""
-    return replace(row(size=size, line=0), **values)  # type: ignore[arg-type]  # each value is one of a RowSpec
+    return replace(row(size=size, line=0), **values)
 
 
 def to_size(high: int, low: int) -> Budget:

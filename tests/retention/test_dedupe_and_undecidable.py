@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from inventories import RowSpec, row
+from msgspec.structs import replace
 from plans import plan_for
 
 from audio_cache_daemon.model import ItemState

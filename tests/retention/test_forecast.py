@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inventories import NOW, Disk, RowSpec, StraySpec, Surroundings, inventory, patterns_of, row, stray
+from msgspec.structs import replace
 from reference_forecast import DAY, Day, simulate
 
 from audio_cache_daemon.model import Forecast, ItemState, StrayKind, Truth

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inventories import NOW
+from msgspec.structs import replace
 from plans import reasons_of
 from reference_world import Reason
 from strategies import (
@@ -96,7 +96,7 @@ def test_the_inventory_is_not_changed_by_planning(scene: Scene, policy: Policy) 
     """Every column may be read-only."""
     inventory = scene.inventory()
     for part in (inventory.rows, inventory.strays):
-        columns = [getattr(part, name) for name in part.__slots__]
+        columns = [getattr(part, name) for name in part.__struct_fields__]
         for column in columns + list(inventory.rows.matches.values()):
             if isinstance(column, np.ndarray):
                 column.flags.writeable = False

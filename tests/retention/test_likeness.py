@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import faiss
 import numpy as np
 import pytest
 from inventories import RowSpec, row
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from plans import plan_for
 

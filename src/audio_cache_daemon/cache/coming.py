@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from audio_cache_daemon.location import CacheLocation, Root
 from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, read_manifest, read_note

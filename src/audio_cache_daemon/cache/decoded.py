@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.audio import AudioFiles
 from audio_cache_daemon.decoder import Decoder

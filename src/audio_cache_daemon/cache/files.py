@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,8 +25,7 @@ NAMED = np.dtype([("key", np.int64), ("folder", np.int32)])
 """Which file a row names: its key (paths.file_key) and the number of its folder; -1 where it can't be decided."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFiles:
+class FoundFiles(msgspec.Struct, frozen=True):
     """What is known of the rows' files; size -1 where there is none, root and number -1 where it can't be decided.
 
     `number` tells apart the files that are named, there or not: rows that name one file have one number.

@@ -11,9 +11,10 @@ import stat
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from pickle import PickleBuffer
+
+import msgspec
 
 from audio_cache_daemon.cache.beside import beside
 from audio_cache_daemon.location import AUDIO_SUFFIXES, STATE_DIRECTORY, CacheLocation, is_audio_name
@@ -23,8 +24,7 @@ COLUMNS = {"key": "q", "size": "q", "inode": "q", "mtime_ns": "q", "folder": "i"
 """The columns of a listing, and which kind of number they hold, in the letters of `array` and numpy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(msgspec.Struct, frozen=True):
     """The audio files below the roots, the folders that were listed, and those that couldn't be.
 
     `columns` hold of each file its key (paths.file_key), size in bytes, inode, time of its last change in

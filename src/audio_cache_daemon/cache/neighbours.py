@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.files import names_in
 from audio_cache_daemon.formats import Row, decode_row, decode_rows, iter_blocks, line_ends
@@ -16,8 +17,7 @@ from audio_cache_daemon.model import Ints
 from audio_cache_daemon.paths import Folder, PathResolver, file_key, link_target, open_regular, path_parts
 
 
-@dataclass(frozen=True, slots=True)
-class NeighbourNames:
+class NeighbourNames(msgspec.Struct, frozen=True):
     """Keys of the files, and hashes of the names in unresolved paths, of other caches' rows.
 
     `unreadable` says which cache couldn't be read whole, and why; without its index (`unknown`) any file may be its.

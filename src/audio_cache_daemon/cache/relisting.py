@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.listing import is_plain_file, list_below
 from audio_cache_daemon.cache.walk import Files, Walk, in_order

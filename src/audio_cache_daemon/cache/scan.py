@@ -6,12 +6,13 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.audio import AudioFiles
@@ -58,8 +59,7 @@ _ORPHAN_SHARE = 5
 """More than one file in so many being an orphan is no litter but a fault: of the index, or of the configuration."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True):
     """What a scan has to know beyond the cache itself.
 
     `neighbours` are the other configured caches, `memory` is what is remembered of this one; `listing` waits for
@@ -72,8 +72,8 @@ class Surroundings:
     memory: Memory | None = None
     listing: Callable[[], Listing] | None = None
     tail: Tail | None = None
-    pins: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
-    readings: Readings = field(default_factory=Readings)
+    pins: Mapping[str, tuple[float, float | None]] = msgspec.field(default_factory=dict)
+    readings: Readings = msgspec.field(default_factory=Readings)
     decode_for: float = math.inf
 
 

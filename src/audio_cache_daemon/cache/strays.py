@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from audio_cache_daemon.cache.listing import is_plain_file
@@ -16,12 +16,11 @@ from audio_cache_daemon.model import Bools, StrayKind, Strays
 from audio_cache_daemon.paths import Folder, Folders, file_key
 
 
-@dataclass(slots=True)
-class _Found:
-    path: list[str] = field(default_factory=list)
-    kind: list[int] = field(default_factory=list)
-    root: list[int] = field(default_factory=list)
-    status: list[os.stat_result] = field(default_factory=list)
+class _Found(msgspec.Struct):
+    path: list[str] = msgspec.field(default_factory=list)
+    kind: list[int] = msgspec.field(default_factory=list)
+    root: list[int] = msgspec.field(default_factory=list)
+    status: list[os.stat_result] = msgspec.field(default_factory=list)
 
 
 def find_strays(folders: Folders, walk: Walk, named: Bools, unresolved_names: frozenset[int]) -> Strays:

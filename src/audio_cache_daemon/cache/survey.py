@@ -11,9 +11,11 @@ import re
 import stat
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.index import ProblemLog
 from audio_cache_daemon.cache.roots import choose_roots, describe_reach
@@ -37,8 +39,7 @@ _LONGEST_PATH = 1000
 """Characters of a path as it is written in a configuration: YAML allows a key little more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(msgspec.Struct, frozen=True):
     """A cache as it was found: its inventory under the location that explains most of its rows, and what led there.
 
     `remarks` are about directories, by key of the configuration: of the location, and audio roots that it could have.
@@ -50,13 +51,12 @@ class Survey:
     problems: tuple[Problem, ...]
 
 
-@dataclass(slots=True)
-class _Named:
+class _Named(msgspec.Struct):
     """A directory as rows write it: how many do, and some names of the files that they say are in it."""
 
     rows: int = 0
-    first: list[str] = field(default_factory=list)
-    last: deque[str] = field(default_factory=lambda: deque(maxlen=_SAMPLE))
+    first: list[str] = msgspec.field(default_factory=list)
+    last: deque[str] = msgspec.field(default_factory=lambda: deque(maxlen=_SAMPLE))
 
     def add(self, name: str) -> None:
         self.rows += 1
@@ -71,8 +71,7 @@ class _Named:
         return len(self.first) + len(self.last)
 
 
-@dataclass(slots=True)
-class _Tally:
+class _Tally(msgspec.Struct):
     """What speaks for a mapping or a base: rows that it is for, names that were looked for, those that were found."""
 
     rows: int = 0

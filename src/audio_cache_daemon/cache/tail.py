@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from audio_cache_daemon.cache.index import IndexReader
 from audio_cache_daemon.cache.listing import list_files
@@ -19,8 +20,7 @@ from audio_cache_daemon.location import CacheLocation, Root
 from audio_cache_daemon.paths import Folders
 
 
-@dataclass(frozen=True, slots=True)
-class _Index:
+class _Index(msgspec.Struct, frozen=True):
     """The lines that were read of an index, by which file and for which roots, and the bytes that prove it."""
 
     reader: IndexReader
@@ -29,8 +29,7 @@ class _Index:
     sample: tuple[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class _Surface:
+class _Surface(msgspec.Struct, frozen=True):
     """What has to be the same for a walk to hold: the roots, as which directories, and the mounts below them."""
 
     roots: tuple[tuple[str, int | None, int | None], ...]

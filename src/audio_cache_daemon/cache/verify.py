@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.verify_arrays import describe_arrays, describe_match, find_empty_arrays
 from audio_cache_daemon.cache.verify_files import describe_files

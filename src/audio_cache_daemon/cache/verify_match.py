@@ -7,10 +7,11 @@ its vectors, without the rest. Where that is shows in the scores, which are the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from itertools import combinations
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.verify_lines import LineKind, Lines
 from audio_cache_daemon.cache.verify_vectors import Vectors, agree, are_known
@@ -25,8 +26,7 @@ _DOUBTFUL = (LineKind.BLANK, LineKind.UNREADABLE, LineKind.TORN)
 """Lines that are no rows: whether each of these once was one, and has vectors, the scores must tell."""
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(msgspec.Struct, frozen=True):
     """Lines and vectors that belong together: as many lines as rows of each array, in the same order.
 
     `gap` is how many rows in one place have no partner. `proven` is false when no row has a score to compare with.
@@ -41,15 +41,14 @@ class Match:
     """How many of the rows have a zero vector."""
 
 
-@dataclass(frozen=True, slots=True)
-class NoMatch:
+class NoMatch(msgspec.Struct, frozen=True):
     """Why it can't be told what belongs together; `wrong` are lines whose vectors aren't theirs.
 
     With `any_line` it may be any line that has no partner: who knows which can say it.
     """
 
     reason: str
-    wrong: Ints = field(default_factory=lambda: NO_ROWS)
+    wrong: Ints = msgspec.field(default_factory=lambda: NO_ROWS)
     any_line: bool = False
 
 

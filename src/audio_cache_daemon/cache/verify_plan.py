@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from audio_cache_daemon.cache.verify_lines import LineKind, Lines
@@ -23,8 +23,7 @@ _LOST = (LineKind.BLANK, LineKind.TORN)
 """Lines that go in any case, with their vectors if they have any: there is nothing to be read from them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """What is known of an index: its lines, and which vectors are theirs.
 
     `suspects` are the lines that something is wrong with, `repeated` those that repeat another to the letter, vectors

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,8 +16,7 @@ from audio_cache_daemon.paths import Folder
 _ROWS_AT_ONCE = 2**16
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(msgspec.Struct, frozen=True):
     """What is known of files, as in Listing: `key` names one, `folder` is the number of its directory in the walk."""
 
     key: Ints
@@ -44,8 +43,7 @@ class Files:
         return Files.of(column[chosen] for column in self.columns())
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(msgspec.Struct, frozen=True):
     """The audio files below the roots in ascending order of their keys, the folders, and what couldn't be listed."""
 
     files: Files

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import click
 import numpy as np
 from msgspec import structs
+from msgspec.structs import replace
 
 from audio_cache_daemon.cli.options import Choice, cache_options
 from audio_cache_daemon.cli.screens import output, print_json, wants_json

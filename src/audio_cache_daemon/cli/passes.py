@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from audio_cache_daemon.cache.listing import Listing
 from audio_cache_daemon.cli.options import Choice
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from audio_cache_daemon.cli.textfile import Textfile
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True):
     """What is shown of each run: at most `limit` items in a table, and whether what is `kept` too."""
 
     limit: int

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from itertools import islice
 
 import click
+from msgspec.structs import replace
 
 from audio_cache_daemon.cli.inspect import scan_for_lists
 from audio_cache_daemon.cli.options import Choice, cache_options

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.listing import listing_ahead
 from audio_cache_daemon.cli.options import Choice, cache_options

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 import click
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.listing import listing_ahead
 from audio_cache_daemon.cli.options import Choice, Moment, cache_options

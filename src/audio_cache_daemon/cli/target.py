@@ -6,8 +6,9 @@ import getpass
 import os
 import stat
 import time
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from audio_cache_daemon.cli.options import Choice
 from audio_cache_daemon.config.lint import refuse_errors

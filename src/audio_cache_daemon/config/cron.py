@@ -7,7 +7,8 @@ for either. So each field is spelled out here as a list that leaves nothing to i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -26,8 +27,7 @@ _PART = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(msgspec.Struct, frozen=True):
     """A field of a cron line: what `CronTrigger` calls it, its numbers, and the names that stand for some of them."""
 
     name: str

@@ -6,10 +6,11 @@ Defaults are not repeated here; they are those of the values that the keys fill.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from audio_cache_daemon.config import comparisons, scalars
 from audio_cache_daemon.config.makers import make_http, make_protection, make_rule
@@ -35,29 +36,27 @@ from audio_cache_daemon.retention.policy import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CacheEntry:
+class CacheEntry(msgspec.Struct, frozen=True):
     """A cache as the file has it: its policy is still a name, and its roots may be left out."""
 
     path: Path
     policy: str
     audio_roots: tuple[Path, ...] = ()
     path_base: Path | None = None
-    path_map: Mapping[str, str] = field(default_factory=dict)
-    writer: WriterSettings = field(default_factory=WriterSettings)
+    path_map: Mapping[str, str] = msgspec.field(default_factory=dict)
+    writer: WriterSettings = msgspec.field(default_factory=WriterSettings)
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """A whole file, read."""
 
     version: Literal["1"]
     caches: Mapping[str, CacheEntry]
     policies: Mapping[str, Policy]
-    audit: AuditSettings = field(default_factory=AuditSettings)
-    http: HttpSettings | None = field(default_factory=HttpSettings)
-    log: LogSettings = field(default_factory=LogSettings)
-    first_run: FirstRunSettings = field(default_factory=FirstRunSettings)
+    audit: AuditSettings = msgspec.field(default_factory=AuditSettings)
+    http: HttpSettings | None = msgspec.field(default_factory=HttpSettings)
+    log: LogSettings = msgspec.field(default_factory=LogSettings)
+    first_run: FirstRunSettings = msgspec.field(default_factory=FirstRunSettings)
 
 
 _ARGV = ListOf(scalars.TEXT, at_least=1)

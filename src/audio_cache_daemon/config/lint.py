@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Literal, TypeAlias
+
+import msgspec
 
 from audio_cache_daemon.config.settings import CacheSettings, Settings, WriterSettings
 from audio_cache_daemon.errors import ConfigError
@@ -46,8 +47,7 @@ _NESTED_REPEAT = re.compile(r"\((?:[^()\\]|\\.)*[*+](?:[^()\\]|\\.)*\)[*+{]")
 Level: TypeAlias = Literal["error", "warning"]
 
 
-@dataclass(frozen=True, slots=True)
-class LintFinding:
+class LintFinding(msgspec.Struct, frozen=True):
     """An `error` must be mended before the configuration is used; a `warning` should be looked at."""
 
     level: Level

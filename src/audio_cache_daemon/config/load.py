@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from audio_cache_daemon.config.document import DOCUMENT, CacheEntry, Document
 from audio_cache_daemon.config.nodes import UnreadableYamlError, compose

@@ -6,9 +6,11 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from audio_cache_daemon.config.cron import cron_fields
 from audio_cache_daemon.config.settings import HttpSettings
@@ -29,8 +31,7 @@ _SIZE_PATTERN = r"[0-9]+(\.[0-9]+)?\s*([kKmMgGtT]?[iI]?[bB])?"
 _PERCENT_PATTERN = r"[0-9]+(\.[0-9]+)?\s*%"
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(msgspec.Struct, frozen=True):
     """One kind of value. `parse` turns its text into the value, or raises ValueError with what else is to be said.
 
     `tags` are the YAML types that it may be written as (text is not taken for a number, nor the reverse);
@@ -42,7 +43,7 @@ class Scalar:
     parse: Callable[[str], object]
     schema: Mapping[str, object]
     tags: frozenset[str] = _TEXT
-    write: Callable[[Any], object] = field(default=lambda value: value)
+    write: Callable[[Any], object] = msgspec.field(default=lambda value: value)
 
 
 def choice(*options: str) -> Scalar:

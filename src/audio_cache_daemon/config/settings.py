@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.retention.policy import Policy
 
 
-@dataclass(frozen=True)
-class WriterSettings:
+class WriterSettings(msgspec.Struct, frozen=True):
     """The generator: whether it runs, how its start is known, how it is stopped and started. Durations in seconds."""
 
     mode: Literal["live", "stopped"] = "live"
@@ -28,25 +28,22 @@ class WriterSettings:
     reload: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class CacheSettings:
+class CacheSettings(msgspec.Struct, frozen=True):
     """A cache, the policy that keeps it, and the generator that fills it."""
 
     location: CacheLocation
     policy: Policy
-    writer: WriterSettings = field(default_factory=WriterSettings)
+    writer: WriterSettings = msgspec.field(default_factory=WriterSettings)
 
 
-@dataclass(frozen=True)
-class AuditSettings:
+class AuditSettings(msgspec.Struct, frozen=True):
     """Where the audit logs are (None: in each cache's state directory), and whether they hold prompts."""
 
     directory: Path | None = None
     prompts: Literal["full", "omit"] = "full"
 
 
-@dataclass(frozen=True)
-class HttpSettings:
+class HttpSettings(msgspec.Struct, frozen=True):
     """The address of the daemon's read-only HTTP server."""
 
     host: str = "127.0.0.1"
@@ -64,30 +61,27 @@ class HttpSettings:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True)
-class LogSettings:
+class LogSettings(msgspec.Struct, frozen=True):
     """What the daemon logs, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "text", "json"] = "auto"
 
 
-@dataclass(frozen=True)
-class FirstRunSettings:
+class FirstRunSettings(msgspec.Struct, frozen=True):
     """What the daemon lets a new or changed policy evict unasked in its first run: percent of the cache, None: all."""
 
     confirm_above: float | None = 10.0
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """A whole configuration. `http` is None without a server; `digest` identifies the text, in audit records."""
 
     caches: Mapping[str, CacheSettings]
     policies: Mapping[str, Policy]
-    audit: AuditSettings = field(default_factory=AuditSettings)
-    http: HttpSettings | None = field(default_factory=HttpSettings)
-    log: LogSettings = field(default_factory=LogSettings)
-    first_run: FirstRunSettings = field(default_factory=FirstRunSettings)
+    audit: AuditSettings = msgspec.field(default_factory=AuditSettings)
+    http: HttpSettings | None = msgspec.field(default_factory=HttpSettings)
+    log: LogSettings = msgspec.field(default_factory=LogSettings)
+    first_run: FirstRunSettings = msgspec.field(default_factory=FirstRunSettings)
     source: Path | None = None
     digest: str = ""

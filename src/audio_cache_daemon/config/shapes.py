@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TypeAlias
+
+import msgspec
 
 from audio_cache_daemon.config.scalars import Scalar
 
 _signature = cache(inspect.signature)
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(msgspec.Struct, frozen=True):
     """A list, read as a tuple."""
 
     item: Shape
@@ -28,8 +28,7 @@ class ListOf:
         return f"a list of at least {self.at_least}" if self.at_least else "a list"
 
 
-@dataclass(frozen=True, slots=True)
-class MapOf:
+class MapOf(msgspec.Struct, frozen=True):
     """A mapping from names that the operator chooses, read as a dict; with one entry at least."""
 
     name: Scalar
@@ -40,8 +39,7 @@ class MapOf:
         return f"a mapping with at least one key, each {self.name.expected}"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     """A key of a section: what its value looks like, and what it is for.
 
     `parameter` is what `Section.make` calls it, where that isn't the key itself.
@@ -52,8 +50,7 @@ class Key:
     parameter: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(msgspec.Struct, frozen=True):
     """A mapping with fixed keys, read as what `make` returns when it is called with the values that are given.
 
     The parameters of `make` tell which keys are required, and the defaults of the others. Of the keys
@@ -65,7 +62,7 @@ class Section:
     keys: Mapping[str, Key]
     exactly_one: tuple[str, ...] = ()
     may_join: tuple[str, ...] = ()
-    only_beside: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    only_beside: Mapping[str, tuple[str, str]] = msgspec.field(default_factory=dict)
 
     @property
     def expected(self) -> str:

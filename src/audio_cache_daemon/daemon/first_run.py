@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from audio_cache_daemon.model import Plan
 from audio_cache_daemon.request import Target

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+
+import msgspec
 
 from audio_cache_daemon.daemon.clock import ClockWatch
 from audio_cache_daemon.daemon.pace import Pace
@@ -12,15 +13,14 @@ from audio_cache_daemon.daemon.pulse import Pulse
 from audio_cache_daemon.daemon.work import WorkQueue
 
 
-@dataclass(frozen=True, slots=True)
-class Household:
+class Household(msgspec.Struct, frozen=True):
     """What the parts of the daemon share. `stopping` is set when it is to end."""
 
     pace: Pace
     clock: ClockWatch
-    queue: WorkQueue = field(default_factory=WorkQueue)
-    pulse: Pulse = field(default_factory=Pulse)
-    stopping: threading.Event = field(default_factory=threading.Event)
+    queue: WorkQueue = msgspec.field(default_factory=WorkQueue)
+    pulse: Pulse = msgspec.field(default_factory=Pulse)
+    stopping: threading.Event = msgspec.field(default_factory=threading.Event)
 
 
 class Every:

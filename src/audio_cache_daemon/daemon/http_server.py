@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import TypeAlias, cast
+
+import msgspec
 
 from audio_cache_daemon.config.settings import HttpSettings
 from audio_cache_daemon.daemon.log import LOG
@@ -30,14 +31,13 @@ _POLL_SECONDS = 1.0
 """Between two looks for connections that take too long; a new connection is seen at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What is said to a request."""
 
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
     status: HTTPStatus = HTTPStatus.OK
-    headers: tuple[tuple[str, str], ...] = field(default=())
+    headers: tuple[tuple[str, str], ...] = msgspec.field(default=())
 
 
 Responder: TypeAlias = Callable[[str], Answer | None]

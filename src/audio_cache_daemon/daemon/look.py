@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.cache.tail import Tail
@@ -29,8 +30,7 @@ from audio_cache_daemon.state import load_audit_head, load_memory
 from audio_cache_daemon.units import format_size
 
 
-@dataclass(frozen=True, slots=True)
-class MarkReading:
+class MarkReading(msgspec.Struct, frozen=True):
     """A measure against its marks: for the free disk the lower is the worse, and `limit` is what must be free."""
 
     name: str
@@ -53,8 +53,7 @@ class MarkReading:
         return f"{format_size(self.value)} of {format_size(self.limit)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(msgspec.Struct, frozen=True):
     """What a look found at a moment, and how many seconds it took. `problems` are in words.
 
     `is_whole` is false when audio roots, index or clock aren't what they should be, so that figures mislead;

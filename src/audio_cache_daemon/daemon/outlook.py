@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.daemon.timetable import next_time
 from audio_cache_daemon.model import Inventory, Plan, RuleCount
@@ -20,8 +21,7 @@ AGE_BOUNDS = (HOUR, DAY, 3 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 60 * DAY, 90 * DA
 """Ages up to which items are grouped, in seconds; the last group has no bound."""
 
 
-@dataclass(frozen=True, slots=True)
-class AgeGroup:
+class AgeGroup(msgspec.Struct, frozen=True):
     """Items of like age: up to so many seconds (infinity: older than all bounds; NaN: not known).
 
     `stay` of them stay in the run that is foreseen; `go` says how many each rule takes.
@@ -32,8 +32,7 @@ class AgeGroup:
     go: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(msgspec.Struct, frozen=True):
     """What a run would take, by rule: `evictable` now, `by_rule` at the time of the next one on schedule.
 
     But for rules that compare contents or sounds, or decode. `ages` are those of the items now. It took so many

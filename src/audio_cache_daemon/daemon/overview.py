@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from audio_cache_daemon.daemon.first_run import policy_hash
 from audio_cache_daemon.daemon.look import Look, look_at
@@ -20,8 +21,7 @@ from audio_cache_daemon.retention.policy import Schedule
 from audio_cache_daemon.units import format_time
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(msgspec.Struct, frozen=True):
     """What is known of one cache. `look` is None when it was not seen; `problems` say in words what is wrong.
 
     Of these `sight_problems` are what the look itself met. `is_kept` tells whether a service looks after it,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from audio_cache_daemon import __version__
 from audio_cache_daemon.daemon.history import History, PastRun

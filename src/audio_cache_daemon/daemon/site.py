@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeAlias
 
+import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from audio_cache_daemon.daemon.history import History
@@ -28,8 +28,7 @@ _CONTENT_POLICY = f"{_OWN_STYLE_ALONE}; base-uri 'none'; form-action 'none'; fra
 _NOTHING_FROM_ELSEWHERE = (("Content-Security-Policy", _CONTENT_POLICY), ("Referrer-Policy", "no-referrer"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
+class _Page(msgspec.Struct, frozen=True):
     """A page that was rendered, from what and in which minute."""
 
     known: Known

@@ -10,8 +10,9 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from audio_cache_daemon.daemon.watch_events import ComplaintListener, Ear, Touched
 from audio_cache_daemon.daemon.watch_observer import RunningObserver
@@ -48,8 +49,7 @@ class WatchMode(StrEnum):
     PERIODIC = "periodic"
 
 
-@dataclass(frozen=True, slots=True)
-class WatchFigures:
+class WatchFigures(msgspec.Struct, frozen=True):
     """What the watcher counts. `is_up` says whether all of the cache is watched."""
 
     events_total: int

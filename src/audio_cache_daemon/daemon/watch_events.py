@@ -6,8 +6,8 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+import msgspec
 from watchdog.events import (
     DirCreatedEvent,
     DirDeletedEvent,
@@ -43,8 +43,7 @@ _MAX_TOUCHED = 8192
 """What is remembered one by one; when more was touched, everything is looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Touched:
+class Touched(msgspec.Struct, frozen=True):
     """Where something changed, by real paths: files of the cache, and directories that came or went, with all in them.
 
     With `everything` anything may have changed, and nothing is named.

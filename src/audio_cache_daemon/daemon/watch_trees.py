@@ -9,9 +9,10 @@ import errno
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+
+import msgspec
 
 from audio_cache_daemon.location import STATE_DIRECTORY, CacheLocation
 
@@ -31,16 +32,14 @@ Identity: TypeAlias = tuple[str, int, int]
 """Where a directory really is, its device and its inode."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(msgspec.Struct, frozen=True):
     """A directory to be watched, with all below it or alone."""
 
     path: str
     is_recursive: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WatchPlan:
+class WatchPlan(msgspec.Struct, frozen=True):
     """What is to be watched: the trees, how many directories they have, and why something can't be watched."""
 
     trees: tuple[Tree, ...] = ()

@@ -5,19 +5,23 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+import msgspec
 
 Kind: TypeAlias = Literal["schedule", "pressure", "catch_up", "start", "release", "look", "scan", "generator", "reload"]
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(msgspec.Struct, frozen=True):
     """One thing to do, to a cache (a reload: to all). `attempt` counts how often the cache was found locked."""
 
     kind: Kind
     cache: str = ""
-    attempt: int = field(default=0, compare=False)
+    attempt: int = 0
+
+    def is_same(self, other: Work) -> bool:
+        """Whether it is the same that there is to do, whichever attempt it is."""
+        return (self.kind, self.cache) == (other.kind, other.cache)
 
 
 class WorkQueue:
@@ -33,7 +37,7 @@ class WorkQueue:
         """Let work be done after so many seconds; whether that isn't so already."""
         due = time.monotonic() + delay
         with self._condition:
-            same = next((entry for entry in self._waiting if entry[2] == work), None)
+            same = next((entry for entry in self._waiting if entry[2].is_same(work)), None)
             if same is not None:
                 if same[0] <= due:
                     return False

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
@@ -65,8 +65,7 @@ def _write_lines(source: int, target: int, parts: Sequence[Part]) -> None:
             raise TypeError("a line of zeros is no line")
 
 
-@dataclass(frozen=True, slots=True)
-class _Built:
+class _Built(msgspec.Struct, frozen=True):
     """What the journal says of an array beside its identities; see FileExchange."""
 
     old_rows: int = 0

@@ -5,10 +5,10 @@ A part is a list of ranges: of bytes of `meta.jsonl`, of rows of an array. What 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
 import numpy as np
 
 from audio_cache_daemon.eviction.ranges import kept_ranges
@@ -17,16 +17,14 @@ from audio_cache_daemon.manifest import ROWS_NAME
 from audio_cache_daemon.model import ArrayInfo, Bools, FileIdentity, Ints, Inventory
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """Ranges of the old file itself, ascending: [starts[i], ends[i])."""
 
     starts: Ints
     ends: Ints
 
 
-@dataclass(frozen=True, slots=True)
-class Copied:
+class Copied(msgspec.Struct, frozen=True):
     """Ranges of another file: of bytes of a file of lines, or of rows of a `.npy` file whose rows are alike."""
 
     path: Path
@@ -34,8 +32,7 @@ class Copied:
     ends: Ints
 
 
-@dataclass(frozen=True, slots=True)
-class Zeros:
+class Zeros(msgspec.Struct, frozen=True):
     """Rows of zeros, which match no query. Of an array only."""
 
     count: int
@@ -44,8 +41,7 @@ class Zeros:
 Part: TypeAlias = Kept | Copied | Zeros
 
 
-@dataclass(frozen=True, slots=True)
-class FileChange:
+class FileChange(msgspec.Struct, frozen=True):
     """What is to take the place of one file of the index: `parts`, in order.
 
     `old` is the file as it was read. `like` says what an array's rows are like: the old array's own header, or, when
@@ -60,8 +56,7 @@ class FileChange:
     keep_old: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Addition:
+class Addition(msgspec.Struct, frozen=True):
     """Rows that come back: numbers of rows saved in `directory`, and the byte offsets of all that are saved there."""
 
     directory: Path

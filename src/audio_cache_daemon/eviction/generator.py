@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory, write_durably
@@ -21,8 +22,7 @@ _OUTDATED_NAME = "generator-outdated"
 _DONE = {"start": "started", "reload": "reloaded"}
 
 
-@dataclass(frozen=True, slots=True)
-class Generator:
+class Generator(msgspec.Struct, frozen=True):
     """How the generator is known and commanded: its systemd unit, a file that its start touches, and commands."""
 
     unit: str | None = None

@@ -9,13 +9,13 @@ while the old files of the earlier ones are kept.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.eviction.directories import write_durably
@@ -96,8 +96,7 @@ class Journal(msgspec.Struct, frozen=True):
             raise ValueError("not one of each file of an index")
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(msgspec.Struct, frozen=True):
     """One exchange: its journal, and the directory that holds it and our half of the files."""
 
     directory: Path

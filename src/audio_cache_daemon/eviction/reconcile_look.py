@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.eviction.journal import FileExchange, Generation, identity_of, is_same
@@ -25,8 +27,7 @@ TORN = -1
 """How much of an array there is that can't be read whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(msgspec.Struct, frozen=True):
     """A part of a file, [start, end): in bytes of `meta.jsonl`, in rows of an array."""
 
     path: Path
@@ -37,8 +38,7 @@ class Stretch:
         return self.end - self.start
 
 
-@dataclass(frozen=True, slots=True)
-class FileLook:
+class FileLook(msgspec.Struct, frozen=True):
     """What was found of one file.
 
     `info` is the header of the array in the index, None if that is torn; `is_written`: the file in the index is not
@@ -68,8 +68,7 @@ class FileLook:
         return sum(map(len, self.saved))
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(msgspec.Struct, frozen=True):
     """What was found of all files. `arrays` go by name. `identities` tell whether a later look finds the same files.
 
     Under whichever names: what we exchange doesn't change them.

@@ -12,8 +12,8 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from audio_cache_daemon.eviction.build import added_name
@@ -29,8 +29,7 @@ _TOLERANCE = 1e-3
 """How far the product of a row's two CLAP vectors may be from its score: float32, and scores rounded on saving."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """One way to read an array: which rows stand in front in it, and which rows were appended, in their order."""
 
     has_old_in_front: bool
@@ -41,8 +40,7 @@ class Reading:
         return sum(map(len, self.tail))
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """The readings that hold, by array; None for one that can't be decided. `lines` were appended to `meta.jsonl`.
 
     `is_contradicted`: by no reading do the appended rows have their scores.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from audio_cache_daemon.eviction.execute import take_files_away
 from audio_cache_daemon.eviction.reconcile import reconcile, wait_a_little
@@ -12,8 +13,7 @@ from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.model import Outcome, OutcomeKind
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(msgspec.Struct, frozen=True):
     """What was put right, in words; `kept` are the evictions of the interrupted run whose file had to stay."""
 
     message: str

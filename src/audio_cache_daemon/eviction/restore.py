@@ -10,10 +10,11 @@ import hashlib
 import itertools
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.errors import MaintenanceError, StateUnreadableError
 from audio_cache_daemon.eviction.changes import Addition, changes_of
@@ -41,8 +42,7 @@ _NOT_UNDER_A_GENERATOR = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TrashedItem:
+class TrashedItem(msgspec.Struct, frozen=True):
     """One entry of a run: its saved line, which one that is (b"" and -1 for a file without a row), and its path."""
 
     entry: ManifestEntry
@@ -56,8 +56,7 @@ class TrashedItem:
         return row.prompt if row is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class SavedRun:
+class SavedRun(msgspec.Struct, frozen=True):
     """A run in the trash: the items that weren't brought back yet, the ids of those that were.
 
     `roots` are its audio roots, as bytes; `offset` are the byte offsets of all its saved lines.
@@ -74,8 +73,7 @@ class SavedRun:
         return self.directory.name
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(msgspec.Struct, frozen=True):
     """What became of an item that was to come back; `problem` says why it didn't, or is None."""
 
     item: TrashedItem

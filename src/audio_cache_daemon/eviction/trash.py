@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from audio_cache_daemon.errors import ConfigError, MaintenanceError
 from audio_cache_daemon.eviction.directories import open_state_directory
@@ -17,8 +18,7 @@ from audio_cache_daemon.own_files import own_subdirectories
 from audio_cache_daemon.retired import RETIRED, UNFINISHED, load_retired
 
 
-@dataclass(frozen=True, slots=True)
-class TrashedRun:
+class TrashedRun(msgspec.Struct, frozen=True):
     """A run in the trash: when it was (seconds since the epoch), how many items and files, and their bytes."""
 
     run: str

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Literal, Self, TypeAlias, TypedDict, Unpack
 
+import msgspec
 from msgspec import structs
 
 from audio_cache_daemon.errors import AuditError
@@ -32,8 +32,7 @@ MAX_FILE_BYTES = 64 * 2**20
 """A larger file is renamed and a new one begun: about 100,000 records, small enough for an editor."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditContext:
+class AuditContext(msgspec.Struct, frozen=True):
     """What all records of a run share. `actor` is who asked for it, `config` the hash of the configuration."""
 
     run: str | None = None

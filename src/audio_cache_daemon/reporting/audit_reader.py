@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
+
+import msgspec
 
 from audio_cache_daemon.model import Problem
 from audio_cache_daemon.reporting.audit_record import (
@@ -22,8 +23,7 @@ from audio_cache_daemon.reporting.audit_record import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RecordFilter:
+class RecordFilter(msgspec.Struct, frozen=True):
     """Which records are asked for; None asks for nothing. `item` is an id, a path, a file name or a prompt.
 
     `since` and `until` are seconds since the epoch, both included.
@@ -81,8 +81,7 @@ FaultKind: TypeAlias = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ChainFault:
+class ChainFault(msgspec.Struct, frozen=True):
     """What is wrong with a log, at line `line` (from 1) of `file`."""
 
     file: Path

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from audio_cache_daemon.model import PlanRule, Truth
 from audio_cache_daemon.pins import Pin
@@ -19,8 +20,7 @@ _SIGN = re.compile(r" (?:[<>]=?|==) ")
 _VERDICTS = {Truth.TRUE: "selects it", Truth.FALSE: "leaves it", Truth.UNDECIDABLE: "can't be decided"}
 
 
-@dataclass(frozen=True, slots=True)
-class RuleVerdictView:
+class RuleVerdictView(msgspec.Struct, frozen=True):
     """What one rule says of the item, and after which moment it will select it; None where no time alone does that."""
 
     rule: PlanRule
@@ -29,8 +29,7 @@ class RuleVerdictView:
     due: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetPlaceView:
+class BudgetPlaceView(msgspec.Struct, frozen=True):
     """The item's place in the order of a mark of the budget, and above which reading the mark takes it."""
 
     mark: str
@@ -39,8 +38,7 @@ class BudgetPlaceView:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class ExplanationView:
+class ExplanationView(msgspec.Struct, frozen=True):
     """An item with everything that a policy says of it.
 
     `owner` takes it, and keeps `keeper` in its place, if the rule goes by another item (which a later rule may take);

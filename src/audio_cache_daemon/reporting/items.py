@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -72,8 +71,7 @@ def sort_items(inventory: Inventory, key: SortKey, *, ascending: bool) -> Ints:
     return numbers[np.argsort(values if ascending else -values, kind="stable")]
 
 
-@dataclass(frozen=True, slots=True)
-class Groups:
+class Groups(msgspec.Struct, frozen=True):
     """Rows in groups: the numbers of those of group i are `rows[start[i] : start[i] + size[i]]`."""
 
     rows: Ints

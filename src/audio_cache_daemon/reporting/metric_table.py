@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+import msgspec
 
 MetricType: TypeAlias = Literal["gauge", "counter", "histogram"]
 
@@ -26,8 +27,7 @@ LIMITS = (
 """The limits and sentinels that can refuse a run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(msgspec.Struct, frozen=True):
     """A family of series. `labels` are their names, in the order in which samples give the values.
 
     `buckets` are the upper bounds of a histogram, in seconds, but for the last, which has none.

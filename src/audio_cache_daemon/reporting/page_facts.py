@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+import msgspec
 
 Level: TypeAlias = Literal["good", "warn", "bad"]
 """How a cache is: as it should be, in want of attention, or in want of help."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(msgspec.Struct, frozen=True):
     """A problem in plain words, and what to do about it. `commands` are to be typed."""
 
     what: str
@@ -18,8 +18,7 @@ class Trouble:
     commands: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Meter:
+class Meter(msgspec.Struct, frozen=True):
     """A measure against its marks, all in one unit; `text` says it in words.
 
     Of space that is free the marks are lower limits, and `whole` is all there is; else it is what fits the picture.
@@ -37,8 +36,7 @@ class Meter:
     is_free_space: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AgeBar:
+class AgeBar(msgspec.Struct, frozen=True):
     """Items of like age: how many stay in the next run, and how many each rule takes."""
 
     label: str
@@ -47,8 +45,7 @@ class AgeBar:
     go: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(msgspec.Struct, frozen=True):
     """What one rule takes in the next run."""
 
     rule: str
@@ -57,8 +54,7 @@ class Share:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunRow:
+class RunRow(msgspec.Struct, frozen=True):
     """A run that ended. `evicted` and `freed` are what went; `words` is all of it, reasons included."""
 
     time: float
@@ -70,8 +66,7 @@ class RunRow:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class TrashRow:
+class TrashRow(msgspec.Struct, frozen=True):
     """A run that can be brought back, and until when."""
 
     run: str
@@ -81,16 +76,14 @@ class TrashRow:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class SizePoint:
+class SizePoint(msgspec.Struct, frozen=True):
     """The size of a cache at a moment."""
 
     time: float
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Coming:
+class Coming(msgspec.Struct, frozen=True):
     """What comes: the size on each of the next days, with the policy and without, and what there is to say of it."""
 
     sizes: tuple[SizePoint, ...]
@@ -98,8 +91,7 @@ class Coming:
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CachePage:
+class CachePage(msgspec.Struct, frozen=True):
     """One cache. `sentence` is its state; `seen` is when it was looked at (None: never), `due` when it runs next.
 
     `due_words` say what the shares are of; `marks` are the high and the low mark of its size, if it has any. `coming`
@@ -125,8 +117,7 @@ class CachePage:
     coming: Coming | str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StatusPage:
+class StatusPage(msgspec.Struct, frozen=True):
     """All caches, and the state of the whole in one sentence."""
 
     level: Level

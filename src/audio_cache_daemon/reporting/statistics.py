@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 
+import msgspec
 import numpy as np
+from msgspec.structs import asdict
 
 from audio_cache_daemon.model import Floats, Inventory, ItemState, StrayKind
 from audio_cache_daemon.reporting.terminal import Screen, Symbol
 from audio_cache_daemon.units import format_duration, format_size, format_time
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(msgspec.Struct, frozen=True):
     """Average, smallest and largest of the values that are known; None when none is."""
 
     average: float | None
@@ -21,8 +21,7 @@ class Figures:
     highest: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(msgspec.Struct, frozen=True):
     """What is in a cache. Sizes in bytes, durations in seconds, times in seconds since the epoch.
 
     `duplicates` are items beyond the first of their prompt; `problems` counts what the scan met, by kind.
@@ -100,7 +99,7 @@ def statistics_as_json(inventory: Inventory, statistics: Statistics) -> dict[str
     return {
         "cache": inventory.location.name,
         "path": inventory.location.path,
-        **{field.name: getattr(statistics, field.name) for field in fields(statistics)},
+        **asdict(statistics),
         "oldest": None if oldest is None else format_time(oldest),
         "newest": None if newest is None else format_time(newest),
         "found": [

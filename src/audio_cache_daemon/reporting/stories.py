@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from audio_cache_daemon.model import Problem
 from audio_cache_daemon.reporting.audit_reader import RecordFilter, read_records
@@ -13,12 +14,11 @@ from audio_cache_daemon.reporting.run_text import describe_reason
 from audio_cache_daemon.reporting.terminal import Screen, Symbol
 
 
-@dataclass(slots=True)
-class Story:
+class Story(msgspec.Struct):
     """An item that is gone: its records, oldest first, and the run that `trash restore` brings it back from, if any."""
 
     item: AuditItem
-    records: list[Record] = field(default_factory=list)
+    records: list[Record] = msgspec.field(default_factory=list)
     restore_from: str | None = None
 
 

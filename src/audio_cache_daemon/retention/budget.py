@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from audio_cache_daemon.model import Bools, Floats, Ints, Inventory, ItemState, Rows, StrayKind
@@ -20,8 +20,7 @@ BUDGET_RULES = ("budget:disk", "budget:size", "budget:items")
 _NONE: Ints = np.empty(0, np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class Pressure:
+class Pressure(msgspec.Struct, frozen=True):
     """What one mark of the budget takes: rows and strays in the order in which they go, and by which measure."""
 
     name: str
@@ -31,8 +30,7 @@ class Pressure:
     threshold: float
 
 
-@dataclass(slots=True)
-class Remaining:
+class Remaining(msgspec.Struct):
     """What is still there, and what of it may go; the budget's marks take from it one after the other."""
 
     rows: Bools

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from audio_cache_daemon.model import Ints, Inventory
@@ -13,8 +13,7 @@ from audio_cache_daemon.retention.bytes_freed import freed_bytes
 from audio_cache_daemon.retention.policy import Budget
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetPlace:
+class BudgetPlace(msgspec.Struct, frozen=True):
     """The `place` (from 1) of an item in the order of a mark, which reads `value` now; over `limit` it takes the item.
 
     That is if nothing that is added goes before it. Bytes for the size, else items.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from audio_cache_daemon.model import Inventory, Truth
@@ -17,8 +17,7 @@ _PAST_IT = 1.0
 """Exactly at a limit is kept, so it is looked a second later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(msgspec.Struct, frozen=True):
     """The moments (seconds since the epoch) after which each rule's condition holds, None where no time alone does it.
 
     After `taken_at` the rule `taken_by` (its number) takes the subject, unless it does now; None: never by time.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.model import Evictions, Inventory, Plan, PlanRule, Truth
 from audio_cache_daemon.retention.budget_place import BudgetPlace, budget_places
@@ -23,8 +24,7 @@ from audio_cache_daemon.retention.protection import (
 from audio_cache_daemon.retention.rules import RuleVerdict, judge_rules, remaining_after
 
 
-@dataclass(frozen=True, slots=True)
-class RuleExplanation:
+class RuleExplanation(msgspec.Struct, frozen=True):
     """What a rule says of the subject: whether its condition holds, what was measured against what.
 
     `due` is the moment after which it will hold if nothing else changes; None: no time alone does it. `keeper` is, of
@@ -39,8 +39,7 @@ class RuleExplanation:
     keeper: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(msgspec.Struct, frozen=True):
     """Everything a policy says of one subject.
 
     `decided` is false when it isn't known whether the row's file is there: then nothing selects it.

@@ -7,10 +7,10 @@ many takes, tests and weak sounds will be added. Everything else stays as it is.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from audio_cache_daemon.model import (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,8 +15,7 @@ from audio_cache_daemon.model import Bools, Floats, Ints, Rows, Strays, Truth, T
 _RANKED_AT_ONCE = 2**16
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """One condition over all subjects: whether it holds, the value that was measured, the limit it is held against.
 
     `keeper` is for each subject the row whose copy stays, or -1; None where the condition knows no keepers.

@@ -6,8 +6,7 @@ similar to one that stays, goes: likeness is never handed on over an item that w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,8 +26,7 @@ _NEWS = 4096
 """So many new sounds are compared with all; of more all are compared with all, which finds less to remember."""
 
 
-@dataclass(frozen=True, slots=True)
-class Copies:
+class Copies(msgspec.Struct, frozen=True):
     """For each row how alike it sounds to the one that stays for it, and which that is; NaN and -1 where it stays."""
 
     likeness: Floats

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+import msgspec
 
 Preference: TypeAlias = Literal["quality", "newest", "oldest", "longest", "diverse"]
 EvictionOrder: TypeAlias = Literal["oldest", "lowest_quality", "largest"]
@@ -12,22 +13,19 @@ Measure: TypeAlias = Literal["quality", "duration"]
 Sign: TypeAlias = Literal["<", "<=", "==", ">=", ">"]
 
 
-@dataclass(frozen=True)
-class MaxAge:
+class MaxAge(msgspec.Struct, frozen=True):
     """Selects items older than `seconds`; one exactly that old is kept."""
 
     seconds: float
 
 
-@dataclass(frozen=True)
-class Pattern:
+class Pattern(msgspec.Struct, frozen=True):
     """Selects items whose prompt contains a match of the regular expression, in either case."""
 
     expression: str
 
 
-@dataclass(frozen=True)
-class Dedupe:
+class Dedupe(msgspec.Struct, frozen=True):
     """Selects all but the `keep` best of each group of items with one prompt, or with the same bytes.
 
     By "sound" it selects what sounds at least so similar (a cosine) to a better item that stays, of the same prompt or
@@ -48,15 +46,13 @@ class Dedupe:
         return self.by == "sound" or "diverse" in self.prefer
 
 
-@dataclass(frozen=True)
-class InState:
+class InState(msgspec.Struct, frozen=True):
     """Selects rows without a file (`missing`), or files without a row (`orphan`, `leftover`)."""
 
     state: SubjectState
 
 
-@dataclass(frozen=True)
-class Broken:
+class Broken(msgspec.Struct, frozen=True):
     """Selects items whose audio is empty, can't be decoded, or is cut short, silent, or clipped through.
 
     Cut short: `shorter_than` this share of the duration that the row tells. Silent: no sample is louder than
@@ -69,8 +65,7 @@ class Broken:
     clipped_over: float = 0.5
 
 
-@dataclass(frozen=True)
-class Compared:
+class Compared(msgspec.Struct, frozen=True):
     """Selects items whose quality score, or duration in seconds, stands so to `limit`.
 
     With < and > an item exactly at the limit is kept; the other signs name the limit, and so select it.
@@ -81,16 +76,14 @@ class Compared:
     limit: float
 
 
-@dataclass(frozen=True)
-class Everything:
+class Everything(msgspec.Struct, frozen=True):
     """Selects each item whose file is known. Only the `clear` command asks for it; no policy file can."""
 
 
 Criterion: TypeAlias = MaxAge | Pattern | Dedupe | InState | Broken | Compared | Everything
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """A named criterion, narrowed to subjects older than `min_age` and to prompts that match `pattern`."""
 
     name: str
@@ -99,22 +92,19 @@ class Rule:
     pattern: str | None = None
 
 
-@dataclass(frozen=True)
-class YoungerThan:
+class YoungerThan(msgspec.Struct, frozen=True):
     """Protects what is younger than `seconds`, or exactly that old."""
 
     seconds: float
 
 
-@dataclass(frozen=True)
-class KeepBest:
+class KeepBest(msgspec.Struct, frozen=True):
     """Protects the `count` items of highest quality of each prompt, among those whose file is there."""
 
     count: int
 
 
-@dataclass(frozen=True)
-class KeepNewest:
+class KeepNewest(msgspec.Struct, frozen=True):
     """Protects the `count` newest items of each prompt, among those whose file is there."""
 
     count: int
@@ -123,24 +113,21 @@ class KeepNewest:
 ProtectionCriterion: TypeAlias = YoungerThan | Pattern | KeepBest | KeepNewest
 
 
-@dataclass(frozen=True)
-class Protection:
+class Protection(msgspec.Struct, frozen=True):
     """A named criterion; nothing selects what it holds for, nor what it can't be decided for."""
 
     name: str
     criterion: ProtectionCriterion
 
 
-@dataclass(frozen=True)
-class Marks:
+class Marks(msgspec.Struct, frozen=True):
     """Evict only above `high`, until at or below `low`."""
 
     high: int
     low: int
 
 
-@dataclass(frozen=True)
-class Share:
+class Share(msgspec.Struct, frozen=True):
     """A part of a disk, in percent of its size."""
 
     percent: float
@@ -150,16 +137,14 @@ class Share:
         return int(size * self.percent / 100)
 
 
-@dataclass(frozen=True)
-class DiskMarks:
+class DiskMarks(msgspec.Struct, frozen=True):
     """Evict only when less than `min_free` is free, until `resume_free` is; bytes or a share of the disk."""
 
     min_free: int | Share
     resume_free: int | Share
 
 
-@dataclass(frozen=True)
-class Budget:
+class Budget(msgspec.Struct, frozen=True):
     """What the cache may take up, and in which order items go when it takes more."""
 
     size: Marks | None = None
@@ -168,24 +153,21 @@ class Budget:
     evict: EvictionOrder = "oldest"
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """How much one run may evict: items, and percent of the rows or of the audio bytes. None: no limit."""
 
     max_items: int | None = 5000
     max_percent: float | None = 50.0
 
 
-@dataclass(frozen=True)
-class TrashLimits:
+class TrashLimits(msgspec.Struct, frozen=True):
     """How long an evicted file can be brought back (seconds; 0: not at all), and how many bytes are kept for it."""
 
     keep: float = 7 * 86400.0
     max_size: int | None = None
 
 
-@dataclass(frozen=True)
-class Schedule:
+class Schedule(msgspec.Struct, frozen=True):
     """When a policy runs: at the times of a cron line, or every so many seconds."""
 
     cron: str | None = None
@@ -195,8 +177,7 @@ class Schedule:
     catch_up: float | None = None
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True):
     """What is protected, what goes, and how much of it at once."""
 
     name: str
@@ -204,6 +185,6 @@ class Policy:
     schedule: Schedule | None = None
     protect: tuple[Protection, ...] = ()
     rules: tuple[Rule, ...] = ()
-    budget: Budget = field(default_factory=Budget)
-    limits: Limits = field(default_factory=Limits)
-    trash: TrashLimits = field(default_factory=TrashLimits)
+    budget: Budget = msgspec.field(default_factory=Budget)
+    limits: Limits = msgspec.field(default_factory=Limits)
+    trash: TrashLimits = msgspec.field(default_factory=TrashLimits)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from audio_cache_daemon.retired import WriterMark
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseRule:
+class ReleaseRule(msgspec.Struct, frozen=True):
     """What proves it, and what is known of the generator now.
 
     `on` names the proof, after `max_wait` seconds (None: never) a file goes without; `is_stopped` if we stopped the

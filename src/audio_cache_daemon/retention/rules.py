@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.model import Bools, Inventory, Truth
 from audio_cache_daemon.retention.broken import broken
@@ -19,8 +20,7 @@ from audio_cache_daemon.retention.policy import Broken, Compared, Dedupe, Everyt
 from audio_cache_daemon.retention.state import missing, unnamed
 
 
-@dataclass(frozen=True, slots=True)
-class RuleVerdict:
+class RuleVerdict(msgspec.Struct, frozen=True):
     """What one rule says of all rows and strays, and which of them it takes."""
 
     number: int

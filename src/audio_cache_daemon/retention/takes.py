@@ -7,8 +7,7 @@ highest (1 - diversity) * quality - diversity * (cosine to the most similar take
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 
 from audio_cache_daemon.model import Bools, Floats, Ints, Rows, Sounds
@@ -17,8 +16,7 @@ from audio_cache_daemon.retention.judgement import rank_in_groups
 _ROWS_AT_ONCE = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Takes:
+class Takes(msgspec.Struct, frozen=True):
     """What takes are ranked by: the rows with quality and sound, their age in seconds, and which are protected."""
 
     rows: Rows
