@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from audio_cache_daemon.cache.glance import glance, look_at_files
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, META_NAME, CacheLocation
 from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
-from audio_cache_daemon.model import RunReport, RunResult, ScanNeeds
+from audio_cache_daemon.model import ItemState, RunReport, RunResult, ScanNeeds
 from audio_cache_daemon.request import Listener, RunRequest, Target
 from audio_cache_daemon.retention.policy import InState, Limits, Pattern, Policy, Rule, TrashLimits
 from audio_cache_daemon.undo import restore_from_trash
@@ -110,6 +111,15 @@ def test_retired_items_count_nowhere_and_their_files_are_pending(tmp_path: Path)
     assert inventory.retired.pending.sum() == 4
     assert inventory.retired.pending_bytes() == sum(len(f"sound {number}") for number in (0, 3, 6, 9))
     assert run(location, live(tmp_path), name="two").result == RunResult.NOOP
+
+
+def test_a_glance_at_the_index_knows_what_is_retired(tmp_path: Path) -> None:
+    """Lists show no item that is none any more, also when they look at few files."""
+    location = make_cache(tmp_path).write()
+    run(location, live(tmp_path))
+    seen = look_at_files(glance(location, {}), np.arange(12))
+    np.testing.assert_array_equal(seen.rows.state, scan_cache(location, ScanNeeds()).rows.state)
+    assert (seen.rows.state == ItemState.RETIRED).tolist() == [number % 3 == 0 for number in range(12)]
 
 
 def test_files_go_to_the_trash_once_the_generator_was_started_again(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ class ScanNeeds(msgspec.Struct, frozen=True):
     """What a scan has to find out beyond the plain columns, because a rule or the budget asks for it.
 
     With `sounds_over` the audio vectors of the items of each prompt that has more items than that; 0: of all items.
+    Without `files` none is looked for: those of all rows are undecidable, and there are no strays.
     """
 
     patterns: frozenset[str] = frozenset()
@@ -58,6 +59,7 @@ class ScanNeeds(msgspec.Struct, frozen=True):
     coming: bool = False
     sounds_over: int | None = None
     decoded: bool = False
+    files: bool = True
 
 
 class FileIdentity(msgspec.Struct, frozen=True):

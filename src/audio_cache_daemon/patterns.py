@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import re
 import warnings
+from typing import TYPE_CHECKING
 
 import msgspec
-import regex
+
+if TYPE_CHECKING:
+    import regex
 
 SEARCH_SECONDS = 0.2
 """Time limit for one expression on one prompt. A prompt is a sentence; a healthy search takes microseconds."""
@@ -45,6 +48,8 @@ class CompiledPattern(msgspec.Struct, frozen=True):
 
 def compile_pattern(expression: str) -> CompiledPattern:
     """Compile an operator's expression; ValueError, with the reason and the place, if it is none."""
+    import regex  # noqa: PLC0415 -- 15 ms, and many commands search for nothing
+
     try:
         with warnings.catch_warnings():
             # Python warns of what it may come to read otherwise, such as [[:alpha:]]; `regex` does so already.

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from config_files import MINIMAL, Load
 
-from audio_cache_daemon.config.load import CONFIG_VARIABLE, find_config, load_settings
+from audio_cache_daemon.config.load import load_settings
+from audio_cache_daemon.config.place import CONFIG_VARIABLE, find_config
 from audio_cache_daemon.config.problems import ConfigProblem, InvalidConfigError
 from audio_cache_daemon.config.settings import AuditSettings, CacheSettings, HttpSettings, LogSettings, WriterSettings
 from audio_cache_daemon.errors import ConfigError

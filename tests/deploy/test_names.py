@@ -14,7 +14,8 @@ from manifests import KUBERNETES, ROOT, Document, configurations, containers_of,
 from audio_cache_daemon import __version__
 from audio_cache_daemon.cli.app import app
 from audio_cache_daemon.config.lint import lint
-from audio_cache_daemon.config.load import CONFIG_VARIABLE, SYSTEM_CONFIG, load_settings
+from audio_cache_daemon.config.load import load_settings
+from audio_cache_daemon.config.place import CONFIG_VARIABLE, SYSTEM_CONFIG
 from audio_cache_daemon.config.settings import HttpSettings, Settings
 from audio_cache_daemon.daemon.site import Site
 

@@ -15,7 +15,8 @@ import pytest
 
 from audio_cache_daemon.cli.app import app
 from audio_cache_daemon.cli.status import ExitStatus
-from audio_cache_daemon.config.load import SYSTEM_CONFIG, load_settings
+from audio_cache_daemon.config.load import load_settings
+from audio_cache_daemon.config.place import SYSTEM_CONFIG
 from audio_cache_daemon.config.settings import AuditSettings, HttpSettings, Settings
 from audio_cache_daemon.daemon.pace import Pace
 from audio_cache_daemon.eviction.generator import COMMAND_SECONDS

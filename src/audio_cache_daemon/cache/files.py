@@ -132,6 +132,16 @@ class FileNames:
         return 0, -1
 
 
+class NoNames(FileNames):
+    """Resolves nothing: which file a row names isn't decided for any of them."""
+
+    def resolve(self, rows: Sequence[Row | None]) -> NDArray[np.void]:
+        """An array of NAMED, one entry a row."""
+        named = np.zeros(len(rows), NAMED)
+        named["folder"] = -1
+        return named
+
+
 class FileFinder:
     """Tells of the files that rows name what a walk found; what it didn't find is looked for once more, by itself."""
 

@@ -19,8 +19,7 @@ from audio_cache_daemon.cache.audio import AudioFiles
 from audio_cache_daemon.cache.beside import beside
 from audio_cache_daemon.cache.coming import with_coming
 from audio_cache_daemon.cache.content import ContentReader
-from audio_cache_daemon.cache.decoded import decode_audio
-from audio_cache_daemon.cache.files import FileFinder, FileNames, number_groups
+from audio_cache_daemon.cache.files import FileFinder, FileNames, NoNames, number_groups
 from audio_cache_daemon.cache.index import IndexReader, ProblemLog
 from audio_cache_daemon.cache.listing import Listing, list_files
 from audio_cache_daemon.cache.neighbours import NeighbourNames, read_neighbours
@@ -95,9 +94,9 @@ class _ChangedMeanwhileError(Exception):
 
 def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, *, strict: bool) -> Inventory:
     resolver = PathResolver(location)
-    with open_index(location) as meta, Folders(location) as folders, _begin_walk(folders, around) as finish_walk:
+    with open_index(location) as meta, Folders(location) as folders, _begin_walk(folders, needs, around) as finish_walk:
         before = identify(os.fstat(meta.fileno()))
-        reader, prompt = _read_index(meta, resolver, sorted(needs.patterns), around.tail)
+        reader, prompt = _read_index(meta, resolver, needs, around.tail)
         names, problems = reader.names, reader.problems
         arrays = read_arrays(location.path, problems)
         neighbours = read_neighbours(location, around.neighbours)
@@ -134,10 +133,12 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
 
 
 @contextmanager
-def _begin_walk(folders: Folders, around: Surroundings) -> Iterator[Callable[[], Walk]]:
+def _begin_walk(folders: Folders, needs: ScanNeeds, around: Surroundings) -> Iterator[Callable[[], Walk]]:
     """Begin to look for the files, where that takes long; the call that the context gives waits for the end."""
     tail = around.tail
-    if tail is not None:
+    if not needs.files:
+        yield Walk.nowhere
+    elif tail is not None:
         yield lambda: tail.walk(folders)
     elif around.listing is not None:
         listing = around.listing
@@ -148,12 +149,14 @@ def _begin_walk(folders: Folders, around: Surroundings) -> Iterator[Callable[[],
 
 
 def _read_index(
-    meta: BinaryIO, resolver: PathResolver, patterns: Sequence[str], tail: Tail | None
+    meta: BinaryIO, resolver: PathResolver, needs: ScanNeeds, tail: Tail | None
 ) -> tuple[IndexReader, NDArray[np.int32]]:
     """A reader that has read all lines, if need be from the first one on, and the numbers of the rows' prompts."""
+    patterns = sorted(needs.patterns)
     reader = tail.resume(meta.fileno(), patterns) if tail is not None else None
     if reader is None:
-        reader = IndexReader(FileNames(resolver), [compile_pattern(text) for text in patterns], ProblemLog())
+        names = FileNames(resolver) if needs.files else NoNames(resolver)
+        reader = IndexReader(names, [compile_pattern(text) for text in patterns], ProblemLog())
     reader.read_on(meta)
     if tail is not None:
         tail.keep(meta.fileno(), reader)
@@ -255,6 +258,8 @@ def _read_audio(rows: Rows, audio: AudioFiles, needs: ScanNeeds, around: Surroun
     if needs.content:
         rows = replace(rows, content=ContentReader(audio, around.readings.digests).number_contents(rows))
     if needs.decoded:
+        from audio_cache_daemon.cache.decoded import decode_audio  # noqa: PLC0415 -- 6 ms, and few policies ask for it
+
         rows = replace(rows, decoded=decode_audio(rows, audio, around.readings.decodings, around.decode_for))
     return rows
 

@@ -55,6 +55,11 @@ class Walk(msgspec.Struct, frozen=True):
         """The files of a listing."""
         return cls(in_order(listing), listing.folders, listing.unlisted)
 
+    @classmethod
+    def nowhere(cls) -> Self:
+        """One that looked at nothing."""
+        return cls(Files.of(np.empty(0, code) for code in COLUMNS.values()), ())
+
     def find(self, keys: Ints) -> tuple[NDArray[np.int32], Bools]:
         """Where the files of these keys are in `files` (the first of one key), and whether they are there at all."""
         known = self.files.key

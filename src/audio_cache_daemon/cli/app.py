@@ -30,7 +30,7 @@ _COMMANDS = {
     "compact": ("compact", "drop the rows of retired items, while the generator is stopped"),
     "trash": ("trash", "list what can be brought back, bring it back, or remove it for good"),
     "audit": ("audit", "read the audit log, or verify its chain"),
-    "stats": ("inspect", "show what is in a cache"),
+    "stats": ("stats", "show what is in a cache"),
     "list": ("inspect", "list items, the newest first"),
     "grouped": ("inspect", "list items by prompt"),
     "duplicates": ("remove", "find items of the same prompt, and remove all but the newest"),

@@ -13,7 +13,8 @@ from audio_cache_daemon.cli.screens import messages, output, print_json, wants_j
 from audio_cache_daemon.cli.status import ExitStatus
 from audio_cache_daemon.config.lint import LintFinding, lint
 from audio_cache_daemon.config.lint_files import lint_files
-from audio_cache_daemon.config.load import find_config, load_settings
+from audio_cache_daemon.config.load import load_settings
+from audio_cache_daemon.config.place import find_config
 from audio_cache_daemon.config.problems import InvalidConfigError
 from audio_cache_daemon.config.schema import json_schema
 from audio_cache_daemon.errors import ConfigError

@@ -1,20 +1,25 @@
-"""`stats`, `list`, `grouped`: what is in a cache. They read, and never write."""
+"""`list` and `grouped`, and what `stats` shows: what is in a cache. They read, and never write."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import click
+import numpy as np
 
+from audio_cache_daemon.cache.glance import glance, look_at_files
+from audio_cache_daemon.cache.listing import Listing
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.cli.options import Choice, cache_options
 from audio_cache_daemon.cli.screens import output, print_json, wants_json
 from audio_cache_daemon.cli.target import choose_targets
-from audio_cache_daemon.model import Inventory, ScanNeeds
+from audio_cache_daemon.model import Ints, Inventory, ScanNeeds
 from audio_cache_daemon.pins import load_pins, pinned_until
 from audio_cache_daemon.reporting.items import (
+    Groups,
+    ItemView,
     SortKey,
     group_by_prompt,
     groups_as_json,
@@ -23,22 +28,12 @@ from audio_cache_daemon.reporting.items import (
     sort_items,
     view_items,
 )
+from audio_cache_daemon.reporting.spool import Spool
 from audio_cache_daemon.reporting.statistics import print_statistics, statistics_as_json, take_statistics
 from audio_cache_daemon.reporting.terminal import Symbol
 from audio_cache_daemon.request import Target
 
-
-@click.command()
-@cache_options
-def stats(choice: Choice) -> None:
-    """Show what is in a cache: items, sizes, quality, ages, and what is wrong with it."""
-    now = time.time()
-    figures = [(target, inventory, take_statistics(inventory, now)) for target, inventory in _scan(choice)]
-    if wants_json(choice):
-        print_json({"caches": [statistics_as_json(inventory, statistics) for _, inventory, statistics in figures]})
-        return
-    for _, inventory, statistics in figures:
-        print_statistics(output(), inventory, statistics, now)
+_ROWS_AT_ONCE = 2**14
 
 
 @click.command(name="list")
@@ -55,15 +50,14 @@ def stats(choice: Choice) -> None:
 def list_items(choice: Choice, limit: int, sort: SortKey, oldest_first: bool) -> None:
     """List items, the newest first."""
     shown = []
-    for target, inventory in _scan(choice):
-        numbers = sort_items(inventory, sort, ascending=oldest_first)[:limit]
-        shown.append((target.settings.location.name, inventory, view_items(inventory, numbers)))
+    for name, inventory in _glance(choice):
+        numbers = sort_items(inventory, sort, ascending=oldest_first)
+        shown.append((name, len(numbers), view_rows(inventory, numbers[:limit])))
     if wants_json(choice):
-        print_json({"caches": [{"cache": name, "items": items} for name, _, items in shown]})
+        print_json({"caches": [{"cache": name, "items": Spool(items)} for name, _, items in shown]})
         return
-    for name, inventory, items in shown:
-        total = int(inventory.rows.items().sum())
-        output().heading(f"{name}: {len(items)} of {total} items", Symbol.AUDIO)
+    for name, total, items in shown:
+        output().heading(f"{name}: {min(limit, total)} of {total} items", Symbol.AUDIO)
         print_items(output(), items)
 
 
@@ -73,25 +67,55 @@ def list_items(choice: Choice, limit: int, sort: SortKey, oldest_first: bool) ->
 def grouped(choice: Choice, limit: int) -> None:
     """List items by prompt, the prompt with the most takes first."""
     result = []
-    for target, inventory in _scan(choice):
-        numbers = group_by_prompt(inventory, at_least=1)
-        groups = [view_items(inventory, group) for group in islice(numbers, limit)]
-        result.append((target.settings.location.name, len(numbers), groups))
+    for name, inventory in _glance(choice):
+        groups = group_by_prompt(inventory, at_least=1)
+        result.append((name, len(groups), view_groups(inventory, groups, limit)))
     if wants_json(choice):
-        print_json({"caches": [{"cache": name, "prompts": groups_as_json(groups)} for name, _, groups in result]})
+        shown = [{"cache": name, "prompts": Spool(groups_as_json(items))} for name, _, items in result]
+        print_json({"caches": shown})
         return
-    for name, total, groups in result:
-        output().heading(f"{name}: {len(groups)} of {total} prompts", Symbol.AUDIO)
-        print_groups(output(), groups)
+    for name, total, items in result:
+        output().heading(f"{name}: {min(limit, total)} of {total} prompts", Symbol.AUDIO)
+        print_groups(output(), items)
 
 
-def _scan(choice: Choice) -> Iterator[tuple[Target, Inventory]]:
+def _glance(choice: Choice) -> Iterator[tuple[str, Inventory]]:
     for target in choose_targets(choice):
-        yield target, scan_for_lists(target)
+        yield target.settings.location.name, glance_at(target)
 
 
-def scan_for_lists(target: Target) -> Inventory:
-    """What is in a cache, and which of it is pinned now."""
+def glance_at(target: Target) -> Inventory:
+    """What the index of a cache tells, and which of its items are pinned now."""
     location = target.settings.location
     pins = {id_: pin for id_, pin in load_pins(location).items() if pin.holds(time.time())}
-    return scan_cache(location, ScanNeeds(), Surroundings(target.neighbours, pins=pinned_until(pins)))
+    return glance(location, pinned_until(pins))
+
+
+def view_rows(inventory: Inventory, numbers: Ints) -> Iterator[ItemView]:
+    """The items of these rows, after a look at their files alone; of many only a part is in memory at once."""
+    for first in range(0, len(numbers), _ROWS_AT_ONCE):
+        some = numbers[first : first + _ROWS_AT_ONCE]
+        yield from view_items(look_at_files(inventory, np.sort(some)), some)
+
+
+def view_groups(inventory: Inventory, groups: Groups, limit: int | None = None) -> Iterator[list[ItemView]]:
+    """The items of the first groups of rows, or of all of them."""
+    first = groups.first(limit)
+    views = view_rows(inventory, first.rows)
+    for size in first.size.tolist():
+        yield list(islice(views, size))
+
+
+def show_statistics(targets: Sequence[Target], choice: Choice, listing: Callable[[], Listing]) -> None:
+    """Show the figures of each cache; `listing` is that of the first one's files, begun ahead."""
+    now = time.time()
+    figures = []
+    for number, target in enumerate(targets):
+        around = Surroundings(target.neighbours, listing=None if number else listing)
+        inventory = scan_cache(target.settings.location, ScanNeeds(), around)
+        figures.append((inventory, take_statistics(inventory, now)))
+    if wants_json(choice):
+        print_json({"caches": [statistics_as_json(inventory, statistics) for inventory, statistics in figures]})
+        return
+    for inventory, statistics in figures:
+        print_statistics(output(), inventory, statistics, now)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from itertools import islice
 
 import click
 from msgspec.structs import replace
 
-from audio_cache_daemon.cli.inspect import scan_for_lists
+from audio_cache_daemon.cli.inspect import glance_at, view_groups
 from audio_cache_daemon.cli.options import Choice, cache_options
 from audio_cache_daemon.cli.screens import (
     Watcher,
@@ -23,9 +22,10 @@ from audio_cache_daemon.cli.target import choose_target, describe_writer, new_re
 from audio_cache_daemon.errors import ConfigError
 from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
 from audio_cache_daemon.patterns import compile_pattern
-from audio_cache_daemon.reporting.items import group_by_prompt, groups_as_json, print_groups, view_items
+from audio_cache_daemon.reporting.items import group_by_prompt, groups_as_json, print_groups
 from audio_cache_daemon.reporting.run_summary import run_as_json
 from audio_cache_daemon.reporting.run_text import print_outcome, print_plan, print_refusals
+from audio_cache_daemon.reporting.spool import Spool
 from audio_cache_daemon.reporting.terminal import Symbol
 from audio_cache_daemon.request import Target
 from audio_cache_daemon.retention.policy import (
@@ -153,15 +153,14 @@ def _say_if_live(target: Target, now: float, *, rows: bool) -> None:
 
 def _print_duplicates(choice: Choice, limit: int) -> None:
     target = choose_target(choice)
-    inventory = scan_for_lists(target)
+    inventory = glance_at(target)
     groups = group_by_prompt(inventory, at_least=2)
     surplus = int(groups.size.sum()) - len(groups)
-    shown = [view_items(inventory, group) for group in (groups if wants_json(choice) else islice(groups, limit))]
     if wants_json(choice):
-        name = target.settings.location.name
-        print_json({"cache": name, "groups": len(groups), "duplicates": surplus, "prompts": groups_as_json(shown)})
+        name, prompts = target.settings.location.name, Spool(groups_as_json(view_groups(inventory, groups)))
+        print_json({"cache": name, "groups": len(groups), "duplicates": surplus, "prompts": prompts})
         return
     output().heading(f"{len(groups):,} prompts have several items; {surplus:,} are duplicates", Symbol.ANALYSIS)
-    print_groups(output(), shown)
+    print_groups(output(), view_groups(inventory, groups, limit))
     if len(groups) > limit:
         output().line(f"and {len(groups) - limit:,} more prompts; --limit shows more")

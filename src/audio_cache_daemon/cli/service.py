@@ -13,7 +13,7 @@ from audio_cache_daemon.cli.options import Choice, Moment, cache_options
 from audio_cache_daemon.cli.screens import messages, output, print_json, wants_json
 from audio_cache_daemon.cli.status import ExitStatus
 from audio_cache_daemon.cli.target import choose_targets, current_user
-from audio_cache_daemon.config.load import SYSTEM_CONFIG, find_config
+from audio_cache_daemon.config.place import SYSTEM_CONFIG, find_config
 from audio_cache_daemon.daemon.first_run import policy_hash
 from audio_cache_daemon.daemon.notes import Pause, save_pause
 from audio_cache_daemon.daemon.notes import accept_policy as remember_policy

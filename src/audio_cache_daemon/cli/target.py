@@ -11,8 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from audio_cache_daemon.cli.options import Choice
-from audio_cache_daemon.config.lint import refuse_errors
-from audio_cache_daemon.config.load import find_config, load_settings
+from audio_cache_daemon.config.place import find_config
 from audio_cache_daemon.config.settings import CacheSettings, Settings, WriterSettings
 from audio_cache_daemon.errors import ConfigError
 from audio_cache_daemon.index_times import last_index_change
@@ -33,9 +32,7 @@ def choose_targets(choice: Choice, *, check: bool = False) -> list[Target]:
     To `check` the configuration refuses one that can't work: ConfigError with everything that must be mended.
     """
     path = find_config(choice.config, os.environ)
-    settings = load_settings(path, os.environ) if path is not None else None
-    if check and settings is not None:
-        refuse_errors(settings)
+    settings = _load(path, check=check) if path is not None else None
     if choice.cache_dir is not None:
         return [_by_directory(choice.cache_dir, choice, settings)]
     if settings is None:
@@ -47,6 +44,17 @@ def choose_targets(choice: Choice, *, check: bool = False) -> list[Target]:
     if choice.cache not in settings.caches:
         raise ConfigError(f"{settings.source} has no cache {choice.cache}; it has {', '.join(settings.caches)}")
     return [_configured(settings, choice.cache, choice)]
+
+
+def _load(path: Path, *, check: bool) -> Settings:
+    # A tenth of the start of a command that has no configuration, as it is called for one cache from a script.
+    from audio_cache_daemon.config.lint import refuse_errors  # noqa: PLC0415
+    from audio_cache_daemon.config.load import load_settings  # noqa: PLC0415
+
+    settings = load_settings(path, os.environ)
+    if check:
+        refuse_errors(settings)
+    return settings
 
 
 def choose_target(choice: Choice) -> Target:

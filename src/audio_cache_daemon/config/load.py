@@ -18,20 +18,8 @@ from audio_cache_daemon.config.settings import CacheSettings, Settings
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.retention.policy import Policy
 
-CONFIG_VARIABLE = "AUDIO_CACHE_DAEMON_CONFIG"
-SYSTEM_CONFIG = Path("/etc/audio-cache-daemon/config.yaml")
-
 _LARGEST_FILE = 2**20
 _DIGEST_LENGTH = 16
-
-
-def find_config(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The configuration file to use: the one asked for, the environment's, the system's if it is there, or None."""
-    if explicit is not None:
-        return explicit
-    if environ.get(CONFIG_VARIABLE):
-        return Path(environ[CONFIG_VARIABLE])
-    return SYSTEM_CONFIG if SYSTEM_CONFIG.exists() else None
 
 
 def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:

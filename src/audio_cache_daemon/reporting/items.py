@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -84,6 +84,13 @@ class Groups(msgspec.Struct, frozen=True):
     def __iter__(self) -> Iterator[Ints]:
         return (self.rows[start : start + size] for start, size in zip(self.start, self.size, strict=True))
 
+    def first(self, count: int | None) -> Groups:
+        """The first groups, or all of them, their rows one behind the other."""
+        start, size = self.start[:count], self.size[:count]
+        ends = np.cumsum(size)
+        places = np.arange(size.sum()) + np.repeat(start - (ends - size), size)
+        return Groups(self.rows[places], ends - size, size)
+
 
 def group_by_prompt(inventory: Inventory, at_least: int) -> Groups:
     """Row numbers of the items of each prompt with so many, the most takes first; in each the newest first."""
@@ -99,12 +106,12 @@ def group_by_prompt(inventory: Inventory, at_least: int) -> Groups:
     return Groups(order, start[chosen], size[chosen])
 
 
-def groups_as_json(groups: Sequence[Sequence[ItemView]]) -> list[dict[str, object]]:
+def groups_as_json(groups: Iterable[Sequence[ItemView]]) -> Iterator[dict[str, object]]:
     """Groups of items of one prompt."""
-    return [{"prompt": items[0].prompt, "count": len(items), "items": items} for items in groups]
+    return ({"prompt": items[0].prompt, "count": len(items), "items": items} for items in groups)
 
 
-def print_groups(screen: Screen, groups: Sequence[Sequence[ItemView]]) -> None:
+def print_groups(screen: Screen, groups: Iterable[Sequence[ItemView]]) -> None:
     """Groups of items of one prompt, each under its prompt."""
     for items in groups:
         screen.line()
@@ -112,7 +119,7 @@ def print_groups(screen: Screen, groups: Sequence[Sequence[ItemView]]) -> None:
         print_items(screen, items)
 
 
-def print_items(screen: Screen, items: Sequence[ItemView]) -> None:
+def print_items(screen: Screen, items: Iterable[ItemView]) -> None:
     """Items as a table."""
     screen.table(
         (
