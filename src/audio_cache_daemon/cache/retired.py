@@ -104,7 +104,9 @@ def _is_same(found: FileIdentity, known: FileIdentity | None) -> bool:
 class RetiredItems:
     """What is retired in a cache, by what its runs wrote down: its rows are found first, then its files."""
 
-    def __init__(self, location: CacheLocation, meta: int, offset: Ints, arrays: Mapping[str, ArrayInfo]) -> None:
+    def __init__(
+        self, location: CacheLocation, meta: int, offset: Ints, arrays: Mapping[str, ArrayInfo], walk: Walk
+    ) -> None:
         self._runs = load_retired(location)
         self._location = location
         lines = len(offset) - 1
@@ -117,6 +119,7 @@ class RetiredItems:
         self._undone = find_nonzero(location.path, changed, self.rows)
         self.keys = np.array(list(self._iter_keys()), np.int64)
         """The key (paths.file_key) of the file that goes with each entry, 0 where none does."""
+        self._unchanged = self._look_up(walk)
 
     def _iter_keys(self) -> Iterator[int]:
         numbers = {os.fsencode(root): number for number, root in enumerate(self._location.audio_roots)}
@@ -135,7 +138,16 @@ class RetiredItems:
                     folders[root, directory] = folder
                 yield file_key(folders[root, directory], name)
 
-    def find_files(self, walk: Walk, in_use: Callable[[], Iterable[Ints]], unresolved: Collection[int]) -> Retired:
+    def _look_up(self, walk: Walk) -> Bools:
+        """Which entries' files lie in their places as they were."""
+        entries = [entry for run in self._runs for entry in run.entries]
+        places, unchanged = walk.find(self.keys)
+        for name in ("size", "inode", "mtime_ns") if unchanged.any() else ():
+            found = getattr(walk.files, name)[places]
+            unchanged &= found == np.array([getattr(entry, name) for entry in entries], np.int64)
+        return unchanged
+
+    def find_files(self, in_use: Callable[[], Iterable[Ints]], unresolved: Collection[int]) -> Retired:
         """The retired items, with those files that still lie in their places as they were.
 
         A file that a row means, by one of the keys `in_use` or perhaps by an unresolved name (its hash), isn't
@@ -144,12 +156,10 @@ class RetiredItems:
         entries = [entry for run in self._runs for entry in run.entries]
         if not entries:
             return Retired(tuple(run.run for run in self._runs))
-        places, pending = walk.find(self.keys)
-        for name in ("size", "inode", "mtime_ns") if pending.any() else ():
-            found = getattr(walk.files, name)[places]
-            pending &= found == np.array([getattr(entry, name) for entry in entries], np.int64)
         names = (entry.file.rpartition("/")[2] for entry in entries)
-        pending &= np.fromiter((bool(name) and hash(name) not in unresolved for name in names), np.bool_, len(entries))
+        pending = self._unchanged & np.fromiter(
+            (bool(name) and hash(name) not in unresolved for name in names), np.bool_, len(entries)
+        )
         pending &= ~_are_among(self.keys, in_use())
         sizes = np.array([entry.size if entry.file else 0 for entry in entries], np.int64)
         numbers = np.repeat(np.arange(len(self._runs)), [len(run.entries) for run in self._runs])

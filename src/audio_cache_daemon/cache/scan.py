@@ -103,18 +103,19 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         walk = finish_walk()
         if strict and _identity_of(location.path / META_NAME) != before:
             raise _ChangedMeanwhileError
+        offset = reader.columns.take("offset", np.int64)
+        retired = RetiredItems(location, meta.fileno(), offset, arrays, walk)
         finder = FileFinder(names, walk, folders, meta.fileno())
-        rows = _build_rows(reader, prompt, finder, neighbours)
-        retired = RetiredItems(location, meta.fileno(), rows.offset, arrays)
-        rows = _mark_retired(rows, retired.rows)
-        _note_paths(problems, names, walk)
+        # Its columns are let go one by one.
+        del walk
+        rows = _mark_retired(_build_rows(reader, (offset, prompt), finder, neighbours), retired.rows)
+        _note_paths(problems, names, finder.walk)
         unresolved = frozenset(names.unresolved_names | neighbours.unresolved_names)
-        named = finder.named | walk.mark_keys(np.concatenate([neighbours.keys, retired.keys]))
-        strays = find_strays(folders, walk, named, unresolved)
-        in_use = partial(_keys_in_use, reader.keys, rows, neighbours)
-        held = retired.find_files(walk, in_use, unresolved)
-        # Of a million files 36 MB, and not needed any more.
-        del walk, finder
+        named = finder.named | finder.walk.mark_keys(np.concatenate([neighbours.keys, retired.keys]))
+        strays = find_strays(folders, finder.walk, named, unresolved)
+        held = retired.find_files(partial(_keys_in_use, reader.keys, rows, neighbours), unresolved)
+        # Of a million files 12 MB, and not needed any more.
+        del finder
         audio = AudioFiles(meta.fileno(), resolver, folders)
         rows = _read_audio(_recall(meta.fileno(), rows, around), audio, needs, around)
         inventory = Inventory(
@@ -200,9 +201,12 @@ def open_index(location: CacheLocation) -> BinaryIO:
         raise CacheUnreadableError(f"{path} can't be read: {error.strerror}") from None
 
 
-def _build_rows(reader: IndexReader, prompt: NDArray[np.int32], finder: FileFinder, neighbours: NeighbourNames) -> Rows:
-    take = reader.columns.take
-    keys, offset, folder = reader.keys, take("offset", np.int64), take("folder", np.int32)
+def _build_rows(
+    reader: IndexReader, columns: tuple[Ints, NDArray[np.int32]], finder: FileFinder, neighbours: NeighbourNames
+) -> Rows:
+    """The rows, of which the offsets and the numbers of the prompts are known."""
+    (offset, prompt), take = columns, reader.columns.take
+    keys, folder = reader.keys, take("folder", np.int32)
     found = finder.find(keys, folder, offset)
     known = found.root >= 0
     used_elsewhere = np.full(len(keys), neighbours.unknown)

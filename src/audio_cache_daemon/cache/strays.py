@@ -29,10 +29,10 @@ def find_strays(folders: Folders, walk: Walk, named: Bools, unresolved_names: fr
     `named` says which of the walk's files rows name; `unresolved_names` are hashes of the names in paths that
     couldn't be resolved: a file of such a name may be the one that is meant.
     """
-    unnamed = walk.files.pick(~named)
+    key, folder = walk.files.key[~named], walk.files.folder[~named]
     found = _Found()
-    for number in np.unique(unnamed.folder).tolist():
-        keys = set(unnamed.key[unnamed.folder == number].tolist())
+    for number in np.unique(folder).tolist():
+        keys = set(key[folder == number].tolist())
         # A directory that went away since has no strays.
         with suppress(OSError):
             _look_into(folders, walk.folders[number], keys, unresolved_names, found)

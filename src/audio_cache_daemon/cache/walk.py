@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.listing import COLUMNS, Listing
@@ -59,6 +60,12 @@ class Walk(msgspec.Struct, frozen=True):
     def nowhere(cls) -> Self:
         """One that looked at nothing."""
         return cls(Files.of(np.empty(0, code) for code in COLUMNS.values()), ())
+
+    def without_status(self) -> tuple[Walk, list[Ints]]:
+        """The same without what `stat` told, and that apart: sizes, inodes and times."""
+        files, nothing = self.files, np.empty(0, np.int64)
+        names = Files(files.key, nothing, nothing, nothing, files.folder)
+        return replace(self, files=names), [files.size, files.inode, files.mtime_ns]
 
     def find(self, keys: Ints) -> tuple[NDArray[np.int32], Bools]:
         """Where the files of these keys are in `files` (the first of one key), and whether they are there at all."""

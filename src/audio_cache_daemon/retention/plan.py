@@ -92,13 +92,15 @@ class _Ownership:
 
     def evictions(self, freed: Callable[[Ints], Ints]) -> Evictions:
         subject = np.flatnonzero(self.taken)
+        # First, since it needs more than all that follows.
+        size = freed(subject)
         rule, keeper = np.empty(len(subject), np.int16), np.empty(len(subject), np.int64)
         value, threshold = np.empty(len(subject)), np.empty(len(subject))
         while self._takings:
             subjects, *reason = self._takings.pop()
             places = np.searchsorted(subject, subjects)
             rule[places], value[places], threshold[places], keeper[places] = reason
-        return Evictions(subject, rule, value, threshold, keeper, freed(subject))
+        return Evictions(subject, rule, value, threshold, keeper, size)
 
 
 def _take_pressures(
