@@ -22,6 +22,8 @@ Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
 Truths: TypeAlias = NDArray[np.uint8]
 
+_ROWS_AT_ONCE = 2**16
+
 
 class Truth(IntEnum):
     """Three-valued logic: `and` is the minimum, `or` the maximum."""
@@ -181,7 +183,7 @@ class Decoded(msgspec.Struct, frozen=True):
         seconds, peak, clipped = (np.full(rows, np.nan) for _ in range(3))
         return cls(np.full(rows, DecodingState.UNKNOWN, np.uint8), seconds, peak, clipped)
 
-    def select(self, rows: Ints) -> Decoded:
+    def select(self, rows: NDArray[np.signedinteger]) -> Decoded:
         """Of these rows, in this order."""
         return Decoded(self.state[rows], self.seconds[rows], self.peak[rows], self.clipped[rows], self.fault)
 
@@ -243,7 +245,9 @@ class Rows(msgspec.Struct, frozen=True):
         """Bytes of the distinct audio files that some of the rows name."""
         named = of & self.present()
         sizes = np.zeros(self.file_count(), np.int64)
-        sizes[self.file[named]] = self.size[named]
+        for first in range(0, len(self), _ROWS_AT_ONCE):
+            some = slice(first, first + _ROWS_AT_ONCE)
+            sizes[self.file[some][named[some]]] = self.size[some][named[some]]
         return int(sizes.sum())
 
     def file_count(self) -> int:

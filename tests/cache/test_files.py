@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from msgspec.structs import replace
 from observing import (
     STAMP,
@@ -19,7 +22,8 @@ from observing import (
     write_paths,
 )
 
-from audio_cache_daemon.cache.files import FileFinder, FileNames
+from audio_cache_daemon.cache import files
+from audio_cache_daemon.cache.files import FileFinder, FileNames, number_groups
 from audio_cache_daemon.cache.index import IndexReader, ProblemLog
 from audio_cache_daemon.cache.listing import list_files
 from audio_cache_daemon.cache.scan import open_index
@@ -153,3 +157,16 @@ def test_an_addition_after_the_walk_is_not_missing(location: CacheLocation, root
         found = finder.find(reader.keys, reader.columns.take("folder", np.int32), offset)
     assert found.state.tolist() == [ItemState.OK, ItemState.OK, ItemState.MISSING]
     assert found.size.tolist() == [5, 5, -1]
+
+
+KEYS = st.sampled_from([-(2**63), -(2**62), -1, 0, 1, 2**62, 2**63 - 1])
+
+
+@given(arrays(np.int64, 30, elements=KEYS), arrays(np.bool_, 30), st.sampled_from([1, 7, 100]))
+def test_groups_are_numbered_alike_in_any_number_of_parts(keys: np.ndarray, members: np.ndarray, at_once: int) -> None:
+    """In the order of their keys, without a gap, however few are sorted at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "_GROUPED_AT_ONCE", at_once)
+        numbers = number_groups(keys, members)
+    assert (numbers[~members] == -1).all()
+    np.testing.assert_array_equal(numbers[members], np.unique(keys[members], return_inverse=True)[1])

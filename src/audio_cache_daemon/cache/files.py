@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -41,6 +42,9 @@ class FoundFiles(msgspec.Struct, frozen=True):
 
 _QUOTE = re.compile(rb'(?<!\\)"')
 _SUFFIX = re.compile(b"|".join(re.escape(suffix.encode()) for suffix in AUDIO_SUFFIXES), re.IGNORECASE)
+
+_GROUPED_AT_ONCE = 2**17
+"""So many keys are sorted at once: that takes 40 bytes of each."""
 
 _LONGEST_NAME = 1530
 """Bytes of a file name in JSON: 255 bytes, each of which may be written as an escape of six characters."""
@@ -234,14 +238,23 @@ class FileFinder:
 
 def number_groups(keys: Ints, members: Bools) -> NDArray[np.int32]:
     """Number the distinct keys of the members from 0; -1 for the others."""
-    numbers = np.full(len(keys), -1, np.int32)
-    # By hand, since the first call of np.unique loads numpy.ma: 30 ms of a dry run.
-    places = np.flatnonzero(members)
-    places = places[np.argsort(keys[places])]
-    ordered = keys[places]
-    numbers[places[:1]] = 0
-    numbers[places[1:]] = np.cumsum(ordered[1:] != ordered[:-1])
+    numbers, known = np.full(len(keys), -1, np.int32), 0
+    for places in _parts_by_key(keys, members):
+        # By hand, since the first call of np.unique loads numpy.ma: 30 ms of a dry run.
+        order = places[np.argsort(keys[places])]
+        ordered = keys[order]
+        numbers[order[:1]] = known
+        numbers[order[1:]] = known + np.cumsum(ordered[1:] != ordered[:-1])
+        known = int(numbers[order[-1:]].max(initial=known - 1)) + 1
     return numbers
+
+
+def _parts_by_key(keys: Ints, members: Bools) -> Iterator[Ints]:
+    """The places of the members in parts that hold all of a key: hashes, of which each range has about as many."""
+    parts = 1 + len(keys) // _GROUPED_AT_ONCE
+    bounds = [-(2**63) + number * 2**64 // parts for number in range(parts + 1)]
+    for low, high in pairwise(bounds):
+        yield np.flatnonzero(members & (keys >= low) & (keys <= high - 1))
 
 
 def _take(column: Ints, places: NDArray[np.int32], there: Bools) -> Ints:

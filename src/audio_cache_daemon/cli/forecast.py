@@ -29,8 +29,8 @@ def forecast(choice: Choice, days: int) -> None:
         raise ConfigError("there is no policy to forecast without a configuration; give --config")
     forecasts = []
     for target in targets:
-        inventory = observe(target, load_memory(target.settings.location))
-        coming = retention_forecast.forecast(inventory, target.settings.policy, now, days)
+        memory = load_memory(target.settings.location)
+        coming = retention_forecast.forecast(observe(target, memory), target.settings.policy, now, days)
         forecasts.append((target.settings.location.name, coming))
     if wants_json(choice):
         print_json({"caches": [forecast_as_json(name, coming) for name, coming in forecasts]})

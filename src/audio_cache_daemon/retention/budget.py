@@ -91,7 +91,7 @@ def total_bytes(inventory: Inventory, rows: Bools, strays: Bools) -> int:
     Retired rows are given up already, though their lines and vectors stay until a compaction.
     """
     counted = rows & (inventory.rows.state != ItemState.RETIRED)
-    lines = int(np.diff(inventory.rows.offset)[counted].sum())
+    lines = int(np.sum(np.diff(inventory.rows.offset), where=counted))
     vectors = int(counted.sum()) * inventory.index.vector_bytes
     return inventory.rows.audio_bytes(rows) + int(inventory.strays.size[strays].sum()) + lines + vectors
 
