@@ -45,7 +45,7 @@ def decide(
     plan = plan_evictions(inventory, target.settings.policy, request.now, enforce_limits=request.limits)
     changes: tuple[Refusal, ...] = ()
     for reviewed in request.reviewed:
-        if reviewed.cache == target.settings.location.name:
+        if reviewed.plan.cache == target.settings.location.name:
             plan, changes = only_reviewed(plan, reviewed)
     sentinels = check_sentinels(inventory, memory, request.now, request.accepted)
     return plan, (

@@ -13,10 +13,10 @@ import msgspec
 
 from audio_cache_daemon.config.settings import CacheSettings, Settings
 from audio_cache_daemon.location import CacheLocation
-from audio_cache_daemon.reviewed import ReviewedPlan
 
 if TYPE_CHECKING:  # the model imports numpy, and a request is known before anything is read
     from audio_cache_daemon.model import Plan
+    from audio_cache_daemon.reviewed import Reviewed
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Told of each step: what is done, how many of it, of how many (None: not known)."""
@@ -65,7 +65,7 @@ class RunRequest(msgspec.Struct, frozen=True):
     accepted: frozenset[str] = frozenset()
     wait: float = 0.0
     decode_for: float = math.inf
-    reviewed: tuple[ReviewedPlan, ...] = ()
+    reviewed: tuple[Reviewed, ...] = ()
 
 
 def configured_target(settings: Settings, name: str) -> Target:

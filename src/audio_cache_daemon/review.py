@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import chain, count, islice
 
 import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
-from audio_cache_daemon.model import Ints, ItemState, Plan, Refusal
+from audio_cache_daemon.model import Bools, Ints, ItemState, Plan, Refusal
 from audio_cache_daemon.readback import RowReader
 from audio_cache_daemon.reporting.evictions import iter_evictions
 from audio_cache_daemon.retention.bytes_freed import freed_file_bytes
-from audio_cache_daemon.reviewed import ReviewedItem, ReviewedPlan
+from audio_cache_daemon.reviewed import ItemColumns, Reviewed, ReviewedItem
+
+_ITEMS_AT_ONCE = 2**14
 
 _SAID = 5
 """So many changes are told one by one; who reads more makes a new plan."""
@@ -37,40 +40,59 @@ def review_items(plan: Plan) -> Iterator[ReviewedItem]:
     )
 
 
-def only_reviewed(plan: Plan, reviewed: ReviewedPlan) -> tuple[Plan, tuple[Refusal, ...]]:
+def only_reviewed(plan: Plan, reviewed: Reviewed) -> tuple[Plan, tuple[Refusal, ...]]:
     """The part of a plan that was reviewed; a refusal when not all of it would go any more, by the same rules."""
-    changed = {item.id: item for item in reviewed.items}
-    same = np.zeros(len(plan.rows) + len(plan.strays), np.bool_)
-    now = {}
-    for number, item in enumerate(review_items(plan)):
-        known = changed.get(item.id)
-        if known is None:
-            continue
-        if (item.rule, item.file) == (known.rule, known.file):
-            same[number] = True
-            del changed[item.id]
-        else:
-            now[item.id] = item
-    rows = plan.rows.only(same[: len(plan.rows)])
+    known = reviewed.items
+    chosen = np.zeros(len(plan.rows) + len(plan.strays), np.bool_)
+    same, rule = np.zeros(len(known), np.bool_), np.full(len(known), -1, np.int16)
+    numbers = {each.name: number for number, each in enumerate(plan.rules)}
+    for first, items in _in_parts(review_items(plan)):
+        now = ItemColumns(items)
+        places = known.find(now)
+        like = known.are_like(places, now)
+        chosen[first + now.place[like]] = True
+        same[places[like]] = True
+        taken = places >= 0
+        rule[places[taken]] = np.array([numbers[name] for name in now.rules], np.int16)[now.rule[taken]]
+    rows = plan.rows.only(chosen[: len(plan.rows)])
     everything = np.ones(len(plan.inventory.rows), np.bool_)
     part = replace(
         plan,
         rows=replace(rows, bytes=freed_file_bytes(plan.inventory.rows, rows.subject, everything)),
-        strays=plan.strays.only(same[len(plan.rows) :]),
+        strays=plan.strays.only(chosen[len(plan.rows) :]),
     )
-    if not changed:
+    if same.all():
         return part, ()
-    first = islice(changed.values(), _SAID)
-    said = "; ".join(f"{item.prompt or item.path} {_why(plan, item, now.get(item.id))}" for item in first)
+    return part, (Refusal("reviewed_plan", _describe_changes(plan, reviewed, same, rule)),)
+
+
+def _in_parts(items: Iterator[ReviewedItem]) -> Iterator[tuple[int, list[ReviewedItem]]]:
+    """So many items at once that are few in memory, each time with the number of the first."""
+    for first in count(0, _ITEMS_AT_ONCE):
+        some = list(islice(items, _ITEMS_AT_ONCE))
+        if not some:
+            return
+        yield first, some
+
+
+def _describe_changes(plan: Plan, reviewed: Reviewed, same: Bools, rule: NDArray[np.int16]) -> str:
+    """How many reviewed items aren't the `same`, and what became of the first; `rule` is that by which they go now."""
+    known = reviewed.items
+    changed = np.flatnonzero(~same)
+    first = changed[np.argsort(known.place[changed])[:_SAID]]
+    wanted = dict(zip(known.place[first].tolist(), rule[first].tolist(), strict=True))
+    items = [(item, wanted[number]) for number, item in enumerate(reviewed.again()) if number in wanted]
+    said = "; ".join(f"{item.prompt or item.path} {_why(plan, item, number)}" for item, number in items)
     rest = f"; and {len(changed) - _SAID:,} more" if len(changed) > _SAID else ""
-    message = f"{len(changed):,} of the {len(reviewed.items):,} reviewed items are not as they were: {said}{rest}"
-    return part, (Refusal("reviewed_plan", f"{message}; make a new plan"),)
+    message = f"{len(changed):,} of the {len(known):,} reviewed items are not as they were: {said}{rest}"
+    return f"{message}; make a new plan"
 
 
-def _why(plan: Plan, item: ReviewedItem, now: ReviewedItem | None) -> str:
-    """What changed of an item, of which this would go `now`; None: it wouldn't."""
-    if now is not None:
-        return f"goes by {now.rule} now" if now.rule != item.rule else "has another file now"
+def _why(plan: Plan, item: ReviewedItem, rule: int) -> str:
+    """What changed of an item that would go by this rule now; -1: by none."""
+    if rule >= 0:
+        name = plan.rules[rule].name
+        return f"goes by {name} now" if name != item.rule else "has another file now"
     rows = plan.inventory.rows
     with RowReader(plan.inventory) as reader:
         number = next((read.number for read in reader.read(np.arange(len(rows))) if read.id == item.id), None)

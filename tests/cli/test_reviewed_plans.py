@@ -12,6 +12,7 @@ from commands import Run
 from configured import write_config
 from test_seed_guide import read_rows
 
+from audio_cache_daemon import review
 from builders import CacheBuilder
 
 POLICY: dict[str, Any] = {
@@ -97,6 +98,34 @@ def test_a_file_that_was_replaced_refuses_the_plan(run: Run, config: Path, file:
     (path,) = builder.output.glob("wind_*.wav")
     path.write_bytes(b"another sound")
     _refused(run, config, file, "wind has another file now")
+    assert len(_prompts(builder)) == 5
+
+
+def test_of_many_changed_items_the_first_are_told(
+    run: Run, config: Path, builder: CacheBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of the plan, and the rest are counted; however few are compared at once."""
+    monkeypatch.setattr(review, "_ITEMS_AT_ONCE", 2)
+    for number in range(7):
+        builder.add(f"old {number}", age=60)
+    builder.write()
+    file = config.parent / "plan.json"
+    assert run("--config", config, "plan", "-o", file).status == 0
+    for number in range(7):
+        run("--config", config, "pin", f"old {number}", "--reason", "wanted")
+    words = "7 of the 10 reviewed items are not as they were: old 0 is protected by pinned now; old 1 is protected"
+    _refused(run, config, file, words)
+    _refused(run, config, file, "old 4 is protected by pinned now; and 2 more; make a new plan")
+
+
+def test_an_item_that_goes_by_another_rule_refuses_the_plan(
+    run: Run, config: Path, file: Path, builder: CacheBuilder
+) -> None:
+    """It was reviewed for another reason."""
+    content = json.loads(file.read_text())
+    content["plans"][0]["items"][2]["rule"] = "stale"
+    file.write_text(json.dumps(content))
+    _refused(run, config, file, "a test goes by tests now")
     assert len(_prompts(builder)) == 5
 
 

@@ -60,14 +60,14 @@ def _reviewed(target: Target, plan: Plan, rule: str | None) -> ReviewedPlan:
 @cache_options
 def apply(choice: Choice, file: Path, limit: int) -> int:
     """Evict what was reviewed in FILE, and nothing else; refused (status 3) when the cache or its policy changed."""
-    plans = [one for one in read_plans(file) if choice.cache in (None, one.cache)]
+    plans = [one for one in read_plans(file) if choice.cache in (None, one.plan.cache)]
     if not plans:
         raise ConfigError(f"{file} holds no plan for a cache that is meant")
     targets = {target.settings.location.name: target for target in _configured(choice)}
     request = replace(new_request(choice), trigger="apply", reviewed=tuple(plans))
-    meant = [_target_of(one, targets, file) for one in plans]
+    meant = [_target_of(one.plan, targets, file) for one in plans]
     for one, target in zip(plans, meant, strict=True):
-        _check(one, target, request.now, file)
+        _check(one.plan, target, request.now, file)
     return worst_status(run_all(meant, request, choice, Shown(limit), None))
 
 

@@ -1,0 +1,83 @@
+"""A plan as a file: it comes back as it was written, in whatever lines, or is refused; items are told apart by ids."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from audio_cache_daemon.errors import ConfigError
+from audio_cache_daemon.reviewed import ItemColumns, ReviewedItem, ReviewedPlan, read_plans, write_plans
+
+HEAD = ReviewedPlan("test", "/data/cache", "0123", 1.7e9, None)
+FILES = (None, (1, 2, 3), (1, 2, 4), (-(2**63), 0, 2**63 - 1))
+
+
+def item(number: int, rule: str = "stale", file: tuple[int, int, int] | None = None) -> ReviewedItem:
+    """An item with this id."""
+    return ReviewedItem(f"{number:016x}", f"/data/{number}.wav", "rain", 5, rule, "max_age", 9.0, 3.0, file)
+
+
+ITEMS = st.lists(
+    st.builds(item, st.sampled_from([0, 1, 2, 2**64 - 1]), st.sampled_from(["a", "b"]), st.sampled_from(FILES)),
+    max_size=6,
+)
+
+
+@given(st.lists(ITEMS, max_size=3), st.sampled_from([None, 2]))
+def test_what_is_written_is_read_again(
+    tmp_path_factory: pytest.TempPathFactory, plans: list[list[ReviewedItem]], indent: int | None
+) -> None:
+    """Also after another program wrote it anew."""
+    file = tmp_path_factory.mktemp("plans") / "plan.json"
+    assert write_plans(file, [(HEAD, items) for items in plans]) == sum(map(len, plans))
+    assert [plan["cache"] for plan in json.loads(file.read_text())["plans"]] == ["test"] * len(plans)
+    if indent is not None:
+        file.write_text(json.dumps(json.loads(file.read_text()), indent=indent))
+    found = read_plans(file)
+    assert [list(each.again()) for each in found] == plans
+    assert [replace(each.plan, items=()) for each in found] == [HEAD] * len(plans)
+    assert [len(each.items) for each in found] == [len({item.id for item in items}) for items in plans]
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.999])
+def test_a_file_that_was_cut_short_is_no_plan(tmp_path: Path, kept: float) -> None:
+    """What is missing of it may be what a person struck."""
+    file = tmp_path / "plan.json"
+    write_plans(file, [(HEAD, [item(number) for number in range(20)])] * 2)
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * kept)])
+    with pytest.raises(ConfigError, match="is no plan"):
+        read_plans(file)
+
+
+@pytest.mark.parametrize("id_", ["", "rain", "0123", "0123456789abcdef0123"])
+def test_an_id_that_can_not_be_is_refused(tmp_path: Path, id_: str) -> None:
+    file = tmp_path / "plan.json"
+    write_plans(file, [(HEAD, [replace(item(1), id=id_)])])
+    with pytest.raises(ConfigError, match="is no plan"):
+        read_plans(file)
+
+
+@given(ITEMS, ITEMS)
+def test_an_item_is_like_another_of_its_id_with_the_same_rule_and_file(
+    known: list[ReviewedItem], others: list[ReviewedItem]
+) -> None:
+    """As comparing them one by one says; of several with one id the last counts."""
+    by_id, now = {each.id: each for each in known}, ItemColumns(others)
+    columns = ItemColumns(known)
+    places = columns.find(now)
+    like = columns.are_like(places, now)
+    found = {others[place].id: (at >= 0, same) for place, at, same in zip(now.place, places, like, strict=True)}
+    wanted = {}
+    for other in others:
+        mine = by_id.get(other.id)
+        wanted[other.id] = (mine is not None, mine is not None and (mine.rule, mine.file) == (other.rule, other.file))
+    assert found == wanted
+    assert [known[place].id for place in columns.place] == sorted(by_id)
+    assert np.array_equal(columns.id, np.unique(columns.id))
