@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 _ROWS_AT_ONCE = 4096
 
 
-def iter_rows(*columns: NDArray[Any]) -> Iterator[tuple[Any, ...]]:
-    """The values of parallel columns, as Python's own: of an entry of a column that costs far more.
+def iter_rows(*columns: NDArray[Any], at: NDArray[np.integer] | None = None) -> Iterator[tuple[Any, ...]]:
+    """The values of parallel columns, all of them or those `at` these places, as Python's own.
 
-    A part at a time, since a million of them take thirty times the column's memory.
+    Of a single entry of a column those cost far more. A part at a time, since a million of them take thirty times the
+    column's memory.
     """
-    for first in range(0, len(columns[0]), _ROWS_AT_ONCE):
-        yield from zip(*(column[first : first + _ROWS_AT_ONCE].tolist() for column in columns), strict=True)
+    for first in range(0, len(columns[0] if at is None else at), _ROWS_AT_ONCE):
+        part: Any = slice(first, first + _ROWS_AT_ONCE)
+        if at is not None:
+            part = at[part]
+        yield from zip(*(column[part].tolist() for column in columns), strict=True)

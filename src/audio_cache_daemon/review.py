@@ -9,7 +9,8 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from audio_cache_daemon.model import Bools, Ints, ItemState, Plan, Refusal
+from audio_cache_daemon.columns import iter_rows
+from audio_cache_daemon.model import Bools, ItemState, Plan, Refusal
 from audio_cache_daemon.readback import RowReader
 from audio_cache_daemon.reporting.evictions import iter_evictions
 from audio_cache_daemon.retention.bytes_freed import freed_file_bytes
@@ -23,7 +24,7 @@ _SAID = 5
 
 def review_items(plan: Plan) -> Iterator[ReviewedItem]:
     """What a plan takes, for review; to be read while the index is as it was planned."""
-    files = chain(_row_files(plan, plan.rows.subject), _stray_files(plan, plan.strays.subject))
+    files = chain(_row_files(plan), _stray_files(plan))
     return (
         ReviewedItem(
             id=view.item.id or "",
@@ -54,16 +55,18 @@ def only_reviewed(plan: Plan, reviewed: Reviewed) -> tuple[Plan, tuple[Refusal, 
         same[places[like]] = True
         taken = places >= 0
         rule[places[taken]] = np.array([numbers[name] for name in now.rules], np.int16)[now.rule[taken]]
-    rows = plan.rows.only(chosen[: len(plan.rows)])
-    everything = np.ones(len(plan.inventory.rows), np.bool_)
-    part = replace(
-        plan,
-        rows=replace(rows, bytes=freed_file_bytes(plan.inventory.rows, rows.subject, everything)),
-        strays=plan.strays.only(chosen[len(plan.rows) :]),
-    )
+    part = plan if chosen.all() else _only(plan, chosen)
     if same.all():
         return part, ()
     return part, (Refusal("reviewed_plan", _describe_changes(plan, reviewed, same, rule)),)
+
+
+def _only(plan: Plan, chosen: Bools) -> Plan:
+    """The plan of these evictions alone: first those of rows, then those of files without a row."""
+    rows = plan.rows.only(chosen[: len(plan.rows)])
+    everything = np.ones(len(plan.inventory.rows), np.bool_)
+    freed = freed_file_bytes(plan.inventory.rows, rows.subject, everything)
+    return replace(plan, rows=replace(rows, bytes=freed), strays=plan.strays.only(chosen[len(plan.rows) :]))
 
 
 def _in_parts(items: Iterator[ReviewedItem]) -> Iterator[tuple[int, list[ReviewedItem]]]:
@@ -103,14 +106,13 @@ def _why(plan: Plan, item: ReviewedItem, rule: int) -> str:
     return "is not selected any more"
 
 
-def _row_files(plan: Plan, subject: Ints) -> Iterator[tuple[int, int, int] | None]:
+def _row_files(plan: Plan) -> Iterator[tuple[int, int, int] | None]:
     rows = plan.inventory.rows
-    for row in subject.tolist():
-        there = rows.state[row] == ItemState.OK
-        yield (int(rows.inode[row]), int(rows.size[row]), int(rows.mtime_ns[row])) if there else None
+    for state, *file in iter_rows(rows.state, rows.inode, rows.size, rows.mtime_ns, at=plan.rows.subject):
+        yield (file[0], file[1], file[2]) if state == ItemState.OK else None
 
 
-def _stray_files(plan: Plan, subject: Ints) -> Iterator[tuple[int, int, int]]:
+def _stray_files(plan: Plan) -> Iterator[tuple[int, int, int]]:
     strays = plan.inventory.strays
-    for stray in subject.tolist():
-        yield int(strays.inode[stray]), int(strays.size[stray]), int(strays.mtime_ns[stray])
+    for file in iter_rows(strays.inode, strays.size, strays.mtime_ns, at=plan.strays.subject):
+        yield file[0], file[1], file[2]

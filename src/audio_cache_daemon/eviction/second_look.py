@@ -83,25 +83,20 @@ class SecondLook:
     def _planned(self) -> Iterator[_Planned]:
         """What is planned for each row, in order."""
         rows, evictions = self._rows, self._plan.rows
-        subject = evictions.subject
         criteria = [rule.criterion for rule in self._plan.rules]
-        by_content, by_sound, broken = (
-            np.array([criterion == name for criterion in criteria], np.bool_)[evictions.rule]
-            for name in ("dedupe:content", "dedupe:sound", BROKEN)
-        )
-        columns = iter_rows(
-            rows.inode[subject],
-            rows.size[subject],
-            rows.mtime_ns[subject],
-            rows.state[subject] == ItemState.OK,
-            rows.file[subject],
-            rows.used_elsewhere[subject],
-            np.where(by_content | by_sound, evictions.keeper, -1),
-            by_content,
-            broken,
-        )
-        for inode, size, mtime_ns, *others in columns:
-            yield _Planned(FileIdentity(0, inode, size, mtime_ns), *others)
+        columns = (rows.inode, rows.size, rows.mtime_ns, rows.state, rows.file, rows.used_elsewhere)
+        files, reasons = iter_rows(*columns, at=evictions.subject), iter_rows(evictions.rule, evictions.keeper)
+        for (inode, size, mtime_ns, state, file, used_elsewhere), (rule, keeper) in zip(files, reasons, strict=True):
+            by_content = criteria[rule] == "dedupe:content"
+            yield _Planned(
+                FileIdentity(0, inode, size, mtime_ns),
+                there=state == ItemState.OK,
+                file=file,
+                used_elsewhere=used_elsewhere,
+                keeper=keeper if by_content or criteria[rule] == "dedupe:sound" else -1,
+                has_same_bytes=by_content,
+                is_broken=criteria[rule] == BROKEN,
+            )
 
     def _look_at_row(self, read: ReadRow, planned: _Planned) -> ManifestEntry | Outcome:
         """A row stands if its file is as it was, and, as a copy of another, that other is still there."""

@@ -34,10 +34,11 @@ def _iter_rows(plan: Plan, limit: int | None) -> Iterator[EvictionView]:
     rows, evictions = plan.inventory.rows, plan.rows
     subject = evictions.subject[:limit]
     reasons = (column[:limit] for column in (evictions.rule, evictions.value, evictions.threshold, evictions.bytes))
-    columns = iter_rows(*reasons, rows.timestamp[subject], rows.quality[subject])
+    measured, known = iter_rows(*reasons), iter_rows(rows.timestamp, rows.quality, at=subject)
     with RowReader(plan.inventory) as reader:
         reads = reader.read(subject)
-        for read, (rule, value, threshold, size, timestamp, quality) in zip(reads, columns, strict=True):
+        for read, reason, (timestamp, quality) in zip(reads, measured, known, strict=True):
+            rule, value, threshold, size = reason
             item = AuditItem(read.id, read.number, read.path, read.prompt, timestamp, quality, size)
             yield EvictionView(
                 item, plan.rules[rule].name, make_reason(plan.rules[rule], value, threshold, read.prompt)
