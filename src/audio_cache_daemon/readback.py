@@ -29,6 +29,9 @@ _ODD = np.int64(0x4F1BBCDCBFA53E0B)
 """An odd number without a pattern, 2^63 divided by the golden ratio, so that small numbers spread over all bits."""
 
 
+_UPPER_HALF = 32
+
+
 class ReadRow(msgspec.Struct, frozen=True, gc=False):
     """A row as it stands in the file: its number, its id, its bytes, and its values (None: it is no row)."""
 
@@ -101,7 +104,9 @@ class RowReader:
         rows = self._rows
         like = _of_same_prompts(rows.prompt, numbers if len(numbers) <= _FEW else None)
         parts = np.split(like, range(_ROWS_AT_ONCE, len(like), _ROWS_AT_ONCE))
-        ordered = np.concatenate([_mix(rows, some) for some in parts])
+        ordered = np.empty(len(like), np.uint32)
+        for some, place in zip(parts, range(0, len(like), _ROWS_AT_ONCE), strict=False):
+            ordered[place : place + len(some)] = _mix(rows, some)
         ordered.sort()
         several = ordered[1:][ordered[1:] == ordered[:-1]]
         suspects = np.concatenate([some[_are_among(_mix(rows, some), several)] for some in parts])
@@ -115,11 +120,11 @@ class RowReader:
         return repeated
 
 
-def _mix(rows: Rows, numbers: NDArray[np.integer]) -> Ints:
+def _mix(rows: Rows, numbers: NDArray[np.integer]) -> NDArray[np.uint32]:
     """A hash of time and prompt of each row: what collides is read as well, and told apart by its bytes."""
     times: Ints = np.nan_to_num(rows.timestamp[numbers]).view(np.int64)
-    mixed: Ints = rows.prompt[numbers] * _ODD ^ times
-    return mixed
+    mixed: Ints = (rows.prompt[numbers] * _ODD ^ times) * _ODD
+    return (mixed >> _UPPER_HALF).astype(np.uint32)
 
 
 def _of_same_prompts(prompt: NDArray[np.int32], numbers: Ints | None) -> NDArray[np.integer]:
@@ -132,7 +137,7 @@ def _of_same_prompts(prompt: NDArray[np.int32], numbers: Ints | None) -> NDArray
     return np.flatnonzero(wanted[prompt])
 
 
-def _are_among(values: Ints, ordered: Ints) -> Bools:
+def _are_among(values: NDArray[np.uint32], ordered: NDArray[np.uint32]) -> Bools:
     """Which values are among the ordered ones."""
     if not len(ordered):
         return np.zeros(len(values), np.bool_)

@@ -16,7 +16,7 @@ from audio_cache_daemon.reporting.evictions import iter_evictions
 from audio_cache_daemon.retention.bytes_freed import freed_file_bytes
 from audio_cache_daemon.reviewed import ItemColumns, Reviewed, ReviewedItem
 
-_ITEMS_AT_ONCE = 2**14
+_ITEMS_AT_ONCE = 2**12
 
 _SAID = 5
 """So many changes are told one by one; who reads more makes a new plan."""
