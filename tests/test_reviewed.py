@@ -45,6 +45,18 @@ def test_what_is_written_is_read_again(
     assert [len(each.items) for each in found] == [len({item.id for item in items}) for items in plans]
 
 
+@pytest.mark.parametrize("struck", [0, 1, 2])
+def test_an_item_is_struck_with_its_line(tmp_path: Path, struck: int) -> None:
+    """As an editor, grep or sed do it: nobody has to mend a comma."""
+    file = tmp_path / "plan.json"
+    items = [item(number) for number in range(3)]
+    write_plans(file, [(HEAD, items)])
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if f"/data/{struck}.wav" not in line))
+    (found,) = read_plans(file)
+    assert list(found.again()) == [each for each in items if each != items[struck]]
+
+
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.999])
 def test_a_file_that_was_cut_short_is_no_plan(tmp_path: Path, kept: float) -> None:
     """What is missing of it may be what a person struck."""
