@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import regex  # noqa: F401 -- by the scan only when it has a pattern
 from cache_runs import run_policy
 
 from audio_cache_daemon.location import CacheLocation
