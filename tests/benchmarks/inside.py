@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.cache.tail import Tail
+from audio_cache_daemon.compaction import for_rewrite
 from audio_cache_daemon.config.load import load_settings
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.daemon.look import look_at
@@ -106,7 +107,7 @@ def compact(settings: CacheSettings) -> Stretch:
     try:
         for name in (META_NAME, *ARRAY_NAMES):
             os.link(settings.location.path / name, links / name)
-        inventory = scan_cache(CacheLocation("bench", links, (links,)), ScanNeeds())
+        inventory = for_rewrite(scan_cache(replace(settings.location, path=links), ScanNeeds()))
         state = inventory.rows.state.copy()
         state[::10] = ItemState.RETIRED
         inventory = replace(inventory, rows=replace(inventory.rows, state=state))
