@@ -186,14 +186,11 @@ def _run(then: Inventory, policy: Policy, coming: ForecastDay) -> tuple[Forecast
     """The day that is coming with what a run takes then, and what that leaves."""
     plan = plan_evictions(then, policy, coming.time)
     stay = _everything(then) if plan.refusals else _left_by(plan)
-    ran = replace(
-        coming,
-        taken=_by_rule(plan) if not plan.refusals else {},
-        items=int((then.rows.items() & stay[0]).sum()),
-        bytes=_size(then, stay),
-        refused=tuple(refusal.limit for refusal in plan.refusals),
-    )
-    return ran, stay
+    taken, refused = _by_rule(plan), tuple(refusal.limit for refusal in plan.refusals)
+    # Before the sums are made: of a million rows it holds 25 MB.
+    del plan
+    items, size = int((then.rows.items() & stay[0]).sum()), _size(then, stay)
+    return replace(coming, taken={} if refused else taken, items=items, bytes=size, refused=refused), stay
 
 
 def _everything(inventory: Inventory) -> _Parts:
