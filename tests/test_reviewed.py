@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,32 @@ def test_an_item_is_struck_with_its_line(tmp_path: Path, struck: int) -> None:
     file.write_text("".join(line for line in lines if f"/data/{struck}.wav" not in line))
     (found,) = read_plans(file)
     assert list(found.again()) == [each for each in items if each != items[struck]]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_plan_can_come_through_a_pipe(tmp_path: Path, indent: int | None) -> None:
+    """As `apply <(grep -v seagulls plan.json)` has it; what is there once can be told of again."""
+    file, pipe = tmp_path / "plan.json", tmp_path / "pipe"
+    items = [item(number) for number in range(3)]
+    write_plans(file, [(HEAD, items)])
+    content = file.read_bytes() if indent is None else json.dumps(json.loads(file.read_text()), indent=indent).encode()
+    os.mkfifo(pipe)
+    with subprocess.Popen(["tee", pipe], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as writer:
+        assert writer.stdin is not None
+        writer.stdin.write(content)
+        writer.stdin.close()
+        (found,) = read_plans(pipe)
+    assert [list(found.again()), list(found.again())] == [items, items]
+
+
+def test_a_file_that_changes_while_it_is_applied_is_told(tmp_path: Path) -> None:
+    """What a refusal names is read again."""
+    file = tmp_path / "plan.json"
+    write_plans(file, [(HEAD, [item(1)])])
+    (found,) = read_plans(file)
+    file.write_text("another file")
+    with pytest.raises(ConfigError, match="was changed while it was applied"):
+        list(found.again())
 
 
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.999])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -18,6 +19,9 @@ from audio_cache_daemon.own_files import Number, decode_own, encode_own
 _BEGIN, _END = b'{"version":1,"plans":[', b"]}"
 
 _ID_BYTES = 8
+
+_Source: TypeAlias = Callable[[], BinaryIO]
+"""Opens a file of plans, from its beginning each time."""
 
 
 class ReviewedItem(msgspec.Struct, frozen=True):
@@ -136,14 +140,17 @@ def write_plans(path: Path, plans: Iterable[tuple[ReviewedPlan, Iterable[Reviewe
 def read_plans(path: Path) -> tuple[Reviewed, ...]:
     """The plans in a file; ConfigError when it holds none."""
     try:
+        # What comes through a pipe is there once.
+        source: _Source = (lambda: path.open("rb")) if path.is_file() else partial(BytesIO, path.read_bytes())
         try:
             return tuple(
-                Reviewed(plan, ItemColumns(items), partial(_read_again, path, number))
-                for number, (plan, items) in enumerate(_iter_plans(path))
+                Reviewed(plan, ItemColumns(items), partial(_read_again, path, source, number))
+                for number, (plan, items) in enumerate(_iter_plans(source))
             )
         except ValueError:
             # Another program wrote it anew, with other lines.
-            plans = decode_own(path.read_bytes(), PlanFile).plans
+            with source() as file:
+                plans = decode_own(file.read(), PlanFile).plans
             return tuple(Reviewed(plan, ItemColumns(plan.items), partial(iter, plan.items)) for plan in plans)
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from None
@@ -151,12 +158,12 @@ def read_plans(path: Path) -> tuple[Reviewed, ...]:
         raise ConfigError(f"{path} is no plan that `plan -o` wrote: {error}") from None
 
 
-def _iter_plans(path: Path) -> Iterator[tuple[ReviewedPlan, Iterator[ReviewedItem]]]:
+def _iter_plans(source: _Source) -> Iterator[tuple[ReviewedPlan, Iterator[ReviewedItem]]]:
     """The plans as they were written, line by line, each with its items, which are to be read before the next one.
 
     ValueError when the lines are others.
     """
-    with path.open("rb") as file:
+    with source() as file:
         line = file.readline()
         if line != _BEGIN + b"\n":
             raise ValueError("it doesn't begin like a plan")
@@ -171,9 +178,12 @@ def _iter_items(file: BinaryIO) -> Iterator[ReviewedItem]:
         yield decode_own(line, ReviewedItem)
 
 
-def _read_again(path: Path, number: int) -> Iterator[ReviewedItem]:
-    """The items of one of the plans in a file."""
-    for place, (_, items) in enumerate(_iter_plans(path)):
-        for item in items:
-            if place == number:
-                yield item
+def _read_again(path: Path, source: _Source, number: int) -> Iterator[ReviewedItem]:
+    """The items of one of the plans in a file; ConfigError when it isn't what it was."""
+    try:
+        for place, (_, items) in enumerate(_iter_plans(source)):
+            for item in items:
+                if place == number:
+                    yield item
+    except ValueError:
+        raise ConfigError(f"{path} was changed while it was applied; nothing was removed: apply it again") from None

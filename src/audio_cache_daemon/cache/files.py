@@ -245,7 +245,8 @@ def number_groups(keys: Ints, members: Bools) -> NDArray[np.int32]:
         ordered = keys[order]
         numbers[order[:1]] = known
         numbers[order[1:]] = known + np.cumsum(ordered[1:] != ordered[:-1])
-        known = int(numbers[order[-1:]].max(initial=known - 1)) + 1
+        if len(order):
+            known = int(numbers[order[-1]]) + 1
     return numbers
 
 
