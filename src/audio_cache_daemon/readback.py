@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_cache_daemon.columns import iter_rows
+from audio_cache_daemon.columns import are_among, iter_rows
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.formats import Row, decode_row, identify, read_lines, row_id, sample_lines
 from audio_cache_daemon.location import META_NAME
-from audio_cache_daemon.model import Bools, FileIdentity, Ints, Inventory, Rows
+from audio_cache_daemon.model import FileIdentity, Ints, Inventory, Rows
 from audio_cache_daemon.paths import open_regular
 
 _FEW = 1000
@@ -109,7 +109,7 @@ class RowReader:
             ordered[place : place + len(some)] = _mix(rows, some)
         ordered.sort()
         several = ordered[1:][ordered[1:] == ordered[:-1]]
-        suspects = np.concatenate([some[_are_among(_mix(rows, some), several)] for some in parts])
+        suspects = np.concatenate([some[are_among(_mix(rows, some), several)] for some in parts])
         seen: Counter[bytes] = Counter()
         repeated: dict[int, int] = {}
         for number, line in zip(suspects.tolist(), read_lines(self._descriptor, rows.offset, suspects), strict=True):
@@ -135,15 +135,6 @@ def _of_same_prompts(prompt: NDArray[np.int32], numbers: Ints | None) -> NDArray
     wanted = np.zeros(int(prompt.max(initial=-1)) + 2, np.bool_)
     wanted[prompt[numbers]] = True
     return np.flatnonzero(wanted[prompt])
-
-
-def _are_among(values: NDArray[np.uint32], ordered: NDArray[np.uint32]) -> Bools:
-    """Which values are among the ordered ones."""
-    if not len(ordered):
-        return np.zeros(len(values), np.bool_)
-    places = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    found: Bools = ordered[places] == values
-    return found
 
 
 def find_rows(inventory: Inventory, name: str) -> list[int]:

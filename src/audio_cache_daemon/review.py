@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain, count, islice
+from itertools import chain, islice
 
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from audio_cache_daemon.columns import iter_rows
+from audio_cache_daemon.columns import are_among, iter_rows
 from audio_cache_daemon.model import Bools, ItemState, Plan, Refusal
 from audio_cache_daemon.readback import RowReader
 from audio_cache_daemon.reporting.evictions import iter_evictions
 from audio_cache_daemon.retention.bytes_freed import freed_file_bytes
-from audio_cache_daemon.reviewed import ItemColumns, Reviewed, ReviewedItem
-
-_ITEMS_AT_ONCE = 2**12
+from audio_cache_daemon.reviewed import Reviewed, ReviewedItem
 
 _SAID = 5
 """So many changes are told one by one; who reads more makes a new plan."""
@@ -43,22 +41,20 @@ def review_items(plan: Plan) -> Iterator[ReviewedItem]:
 
 def only_reviewed(plan: Plan, reviewed: Reviewed) -> tuple[Plan, tuple[Refusal, ...]]:
     """The part of a plan that was reviewed; a refusal when not all of it would go any more, by the same rules."""
-    known = reviewed.items
-    chosen = np.zeros(len(plan.rows) + len(plan.strays), np.bool_)
-    same, rule = np.zeros(len(known), np.bool_), np.full(len(known), -1, np.int16)
-    numbers = {each.name: number for number, each in enumerate(plan.rules)}
-    for first, items in _in_parts(review_items(plan)):
-        now = ItemColumns(items)
-        places = known.find(now)
-        like = known.are_like(places, now)
-        chosen[first + now.place[like]] = True
-        same[places[like]] = True
-        taken = places >= 0
-        rule[places[taken]] = np.array([numbers[name] for name in now.rules], np.int16)[now.rule[taken]]
+    count = len(plan.rows) + len(plan.strays)
+    keys = np.fromiter((item.key() for item in review_items(plan)), np.uint64, count)
+    chosen = are_among(keys, reviewed.keys)
     part = plan if chosen.all() else _only(plan, chosen)
+    keys.sort()
+    same = are_among(reviewed.keys, keys)
     if same.all():
         return part, ()
-    return part, (Refusal("reviewed_plan", _describe_changes(plan, reviewed, same, rule)),)
+    changed, known = int((~same).sum()), len(same)
+    message = (
+        f"{changed:,} of the {known:,} reviewed items are not as they were: {_describe_changes(plan, reviewed, keys)}"
+    )
+    rest = f"; and {changed - _SAID:,} more" if changed > _SAID else ""
+    return part, (Refusal("reviewed_plan", f"{message}{rest}; make a new plan"),)
 
 
 def _only(plan: Plan, chosen: Bools) -> Plan:
@@ -69,33 +65,19 @@ def _only(plan: Plan, chosen: Bools) -> Plan:
     return replace(plan, rows=replace(rows, bytes=freed), strays=plan.strays.only(chosen[len(plan.rows) :]))
 
 
-def _in_parts(items: Iterator[ReviewedItem]) -> Iterator[tuple[int, list[ReviewedItem]]]:
-    """So many items at once that are few in memory, each time with the number of the first."""
-    for first in count(0, _ITEMS_AT_ONCE):
-        some = list(islice(items, _ITEMS_AT_ONCE))
-        if not some:
-            return
-        yield first, some
+def _describe_changes(plan: Plan, reviewed: Reviewed, keys: NDArray[np.uint64]) -> str:
+    """What became of the first reviewed items that aren't among those of the plan, which have these ordered keys."""
+    changed = (item for item in reviewed.again() if not are_among(np.array([item.key()], np.uint64), keys).any())
+    first = list(islice(changed, _SAID))
+    wanted = {item.id for item in first}
+    rules = {item.id: item.rule for item in review_items(plan) if item.id in wanted}
+    return "; ".join(f"{item.prompt or item.path} {_why(plan, item, rules.get(item.id))}" for item in first)
 
 
-def _describe_changes(plan: Plan, reviewed: Reviewed, same: Bools, rule: NDArray[np.int16]) -> str:
-    """How many reviewed items aren't the `same`, and what became of the first; `rule` is that by which they go now."""
-    known = reviewed.items
-    changed = np.flatnonzero(~same)
-    first = changed[np.argsort(known.place[changed])[:_SAID]]
-    wanted = dict(zip(known.place[first].tolist(), rule[first].tolist(), strict=True))
-    items = [(item, wanted[number]) for number, item in enumerate(reviewed.again()) if number in wanted]
-    said = "; ".join(f"{item.prompt or item.path} {_why(plan, item, number)}" for item, number in items)
-    rest = f"; and {len(changed) - _SAID:,} more" if len(changed) > _SAID else ""
-    message = f"{len(changed):,} of the {len(known):,} reviewed items are not as they were: {said}{rest}"
-    return f"{message}; make a new plan"
-
-
-def _why(plan: Plan, item: ReviewedItem, rule: int) -> str:
-    """What changed of an item that would go by this rule now; -1: by none."""
-    if rule >= 0:
-        name = plan.rules[rule].name
-        return f"goes by {name} now" if name != item.rule else "has another file now"
+def _why(plan: Plan, item: ReviewedItem, rule: str | None) -> str:
+    """What changed of an item that would go by this rule now; None: by none."""
+    if rule is not None:
+        return f"goes by {rule} now" if rule != item.rule else "has another file now"
     rows = plan.inventory.rows
     with RowReader(plan.inventory) as reader:
         number = next((read.number for read in reader.read(np.arange(len(rows))) if read.id == item.id), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from io import BytesIO
@@ -11,14 +11,14 @@ from typing import BinaryIO, Literal, TypeAlias
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from audio_cache_daemon.errors import ConfigError
-from audio_cache_daemon.model import Bools, Ints
 from audio_cache_daemon.own_files import Number, decode_own, encode_own
 
 _BEGIN, _END = b'{"version":1,"plans":[', b"]}"
 
-_ID_BYTES = 8
+_KEY_BYTES = 8
 
 _Source: TypeAlias = Callable[[], BinaryIO]
 """Opens a file of plans, from its beginning each time."""
@@ -36,6 +36,11 @@ class ReviewedItem(msgspec.Struct, frozen=True):
     value: float | str | None
     threshold: float | str | None
     file: tuple[Number, Number, Number] | None
+
+    def key(self) -> int:
+        """What is the same, but for one chance in 2^64, of an item that goes by the same rule with the same file."""
+        content = encode_own((self.id, self.rule, self.file))
+        return int.from_bytes(hashlib.blake2b(content, digest_size=_KEY_BYTES).digest())
 
 
 class ReviewedPlan(msgspec.Struct, frozen=True):
@@ -59,63 +64,11 @@ class PlanFile(msgspec.Struct, frozen=True):
     plans: tuple[ReviewedPlan, ...]
 
 
-class ItemColumns:
-    """What items are compared by, as columns in ascending order of their ids.
-
-    `id` holds those as numbers, `place` which of the items each is, `rule` which of the `rules` takes it, `file`
-    inode, size and mtime of its file, where it `has_file`. Of a million items that is 50 MB, and the items themselves
-    600. ValueError for an id that can't be.
-    """
-
-    def __init__(self, items: Iterable[ReviewedItem]) -> None:
-        names: dict[str, int] = {}
-        ids, rule, has_file, file = array("Q"), array("i"), array("b"), array("q")
-        for item in items:
-            ids.append(_number_of(item.id))
-            rule.append(names.setdefault(item.rule, len(names)))
-            has_file.append(item.file is not None)
-            file.extend(item.file or (0, 0, 0))
-        # Of an item that stands there twice the last one counts.
-        self.id, from_end = np.unique(np.frombuffer(ids, np.uint64)[::-1], return_index=True)
-        self.place = (len(ids) - 1 - from_end).astype(np.int32)
-        self.rules = tuple(names)
-        self.rule = np.frombuffer(rule, np.int32)[self.place]
-        self.has_file = np.frombuffer(has_file, np.bool_)[self.place]
-        self.file = np.frombuffer(file, np.int64).reshape(-1, 3)[self.place]
-
-    def __len__(self) -> int:
-        return len(self.id)
-
-    def find(self, others: ItemColumns) -> Ints:
-        """Where these items have each of the others, by its id; -1: nowhere."""
-        if not len(self):
-            return np.full(len(others), -1)
-        places = np.minimum(np.searchsorted(self.id, others.id), len(self) - 1)
-        return np.where(self.id[places] == others.id, places, -1)
-
-    def are_like(self, places: Ints, others: ItemColumns) -> Bools:
-        """Which of those at these places (-1: none) go by the same rule as the other, and have the same file."""
-        if not len(self):
-            return np.zeros(len(others), np.bool_)
-        numbers = np.array([self.rules.index(name) if name in self.rules else -1 for name in (*others.rules, "")])
-        same_rule = (places >= 0) & (self.rule[places] == numbers[others.rule])
-        same_file = (self.file[places] == others.file).all(axis=1) & (self.has_file[places] == others.has_file)
-        like: Bools = same_rule & same_file
-        return like
-
-
-def _number_of(id_: str) -> int:
-    number = bytes.fromhex(id_)
-    if len(number) != _ID_BYTES:
-        raise ValueError(f"{id_!r} is no id")
-    return int.from_bytes(number)
-
-
 class Reviewed(msgspec.Struct, frozen=True):
-    """What was reviewed of a cache: its plan, the columns of its items, and how these can be read `again`."""
+    """What was reviewed of a cache: its plan, the ordered `keys` of its items, and how these can be read `again`."""
 
     plan: ReviewedPlan
-    items: ItemColumns
+    keys: NDArray[np.uint64]
     again: Callable[[], Iterable[ReviewedItem]]
 
 
@@ -144,18 +97,22 @@ def read_plans(path: Path) -> tuple[Reviewed, ...]:
         source: _Source = (lambda: path.open("rb")) if path.is_file() else partial(BytesIO, path.read_bytes())
         try:
             return tuple(
-                Reviewed(plan, ItemColumns(items), partial(_read_again, path, source, number))
+                Reviewed(plan, _ordered_keys(items), partial(_read_again, path, source, number))
                 for number, (plan, items) in enumerate(_iter_plans(source))
             )
         except ValueError:
             # Another program wrote it anew, with other lines.
             with source() as file:
                 plans = decode_own(file.read(), PlanFile).plans
-            return tuple(Reviewed(plan, ItemColumns(plan.items), partial(iter, plan.items)) for plan in plans)
+            return tuple(Reviewed(plan, _ordered_keys(plan.items), partial(iter, plan.items)) for plan in plans)
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from None
     except ValueError as error:
         raise ConfigError(f"{path} is no plan that `plan -o` wrote: {error}") from None
+
+
+def _ordered_keys(items: Iterable[ReviewedItem]) -> NDArray[np.uint64]:
+    return np.unique(np.fromiter((item.key() for item in items), np.uint64))
 
 
 def _iter_plans(source: _Source) -> Iterator[tuple[ReviewedPlan, Iterator[ReviewedItem]]]:

@@ -12,7 +12,6 @@ from commands import Run
 from configured import write_config
 from test_seed_guide import read_rows
 
-from audio_cache_daemon import review
 from builders import CacheBuilder
 
 POLICY: dict[str, Any] = {
@@ -101,11 +100,8 @@ def test_a_file_that_was_replaced_refuses_the_plan(run: Run, config: Path, file:
     assert len(_prompts(builder)) == 5
 
 
-def test_of_many_changed_items_the_first_are_told(
-    run: Run, config: Path, builder: CacheBuilder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In the order of the plan, and the rest are counted; however few are compared at once."""
-    monkeypatch.setattr(review, "_ITEMS_AT_ONCE", 2)
+def test_of_many_changed_items_the_first_are_told(run: Run, config: Path, builder: CacheBuilder) -> None:
+    """In the order of the plan, and the rest are counted."""
     for number in range(7):
         builder.add(f"old {number}", age=60)
     builder.write()
@@ -127,6 +123,21 @@ def test_an_item_that_goes_by_another_rule_refuses_the_plan(
     file.write_text(json.dumps(content))
     _refused(run, config, file, "a test goes by tests now")
     assert len(_prompts(builder)) == 5
+
+
+def test_an_item_that_stands_there_twice_is_compared_twice(
+    run: Run, config: Path, file: Path, builder: CacheBuilder
+) -> None:
+    """Once more changes nothing, but once with another rule wasn't meant as it stands."""
+    content = json.loads(file.read_text())
+    items = content["plans"][0]["items"]
+    file.write_text(
+        json.dumps({**content, "plans": [{**content["plans"][0], "items": [*items, {**items[2], "rule": "stale"}]}]})
+    )
+    _refused(run, config, file, "1 of the 4 reviewed items are not as they were: a test goes by tests now")
+    file.write_text(json.dumps({**content, "plans": [{**content["plans"][0], "items": [*items, items[2]]}]}))
+    assert run("--config", config, "apply", file).status == 0
+    assert _prompts(builder) == ["waves", "bells"]
 
 
 def test_another_policy_refuses_the_plan(run: Run, config: Path, file: Path, builder: CacheBuilder) -> None:
