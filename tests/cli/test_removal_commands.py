@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -45,6 +46,23 @@ def test_without_confirm_and_without_a_terminal_nothing_goes(command: tuple[str,
     assert "--confirm" in ran.err
     assert "rain" in ran.out
     assert snapshot(cache.parent) == before
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_root_that_was_replaced_refuses_until_it_is_accepted(command: tuple[str, ...], cache: Path, run: Run) -> None:
+    """As after it was brought back from a backup: what the refusal says must be there to be said."""
+    assert run("--cache-dir", cache, "clean", "--days", "30").status == 0
+    before = cache.parent.with_name("before")
+    cache.parent.rename(before)
+    shutil.copytree(before, cache.parent)
+
+    refused = run("--cache-dir", cache, *command, "--confirm")
+
+    assert refused.status == 3
+    assert "go on with --accept-root" in refused.err
+    assert len(read_rows(cache)) == 2
+    assert run("--cache-dir", cache, *command, "--confirm", "--accept-root").status == 0
+    assert len(read_rows(cache)) < 2
 
 
 @pytest.mark.parametrize("command", COMMANDS)

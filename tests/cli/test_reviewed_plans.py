@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,19 @@ def test_an_item_that_stands_there_twice_is_compared_twice(
     _refused(run, config, file, "1 of the 4 reviewed items are not as they were: a test goes by tests now")
     file.write_text(json.dumps({**content, "plans": [{**content["plans"][0], "items": [*items, items[2]]}]}))
     assert run("--config", config, "apply", file).status == 0
+    assert _prompts(builder) == ["waves", "bells"]
+
+
+def test_what_a_sentinel_refuses_can_be_accepted(run: Run, config: Path, builder: CacheBuilder) -> None:
+    """A root is another directory than before, and a person says that this is right."""
+    file, root = config.parent / "plan.json", builder.location.audio_roots[0]
+    assert run("--config", config, "run-once", "--rule", "tests").status == 0
+    before = root.rename(root.with_name("before"))
+    shutil.copytree(before, root)
+    assert "go on with --accept-root" in run("--config", config, "plan", "-o", file).err
+    assert "--accept-root" not in run("--config", config, "plan", "-o", file, "--accept-root").err
+    assert "go on with --accept-root" in run("--config", config, "apply", file).err
+    assert run("--config", config, "apply", file, "--accept-root").status == 0
     assert _prompts(builder) == ["waves", "bells"]
 
 

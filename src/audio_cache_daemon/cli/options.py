@@ -19,7 +19,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which cache is meant, and how results are shown; None: not said."""
+    """Which cache is meant, how results are shown, and what of it is accepted as it is; None: not said."""
 
     config: Path | None = None
     cache: str | None = None
@@ -29,6 +29,7 @@ class Choice:
     writer_stopped: bool | None = None
     wait: float | None = None
     format: Format | None = None
+    accepted: frozenset[str] | None = None
 
     def over(self, other: Choice) -> Choice:
         """What is said here, or else there."""
@@ -86,18 +87,40 @@ _OPTIONS = (
     click.option("--format", type=click.Choice(["table", "json"]), help="How to print the result."),
 )
 
+_ACCEPTED = {
+    "index": "Accept that the index shrank.",
+    "root": "Accept that an audio root is gone, replaced or empty.",
+    "clock": "Accept that the clock stands before the last run.",
+}
+"""What refuses a run until a person has looked at it, by the names that the sentinels have for it."""
+
 
 def cache_options(command: Command) -> Command:
     """Give a command the shared options, as one argument `choice`."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 -- passes on what click gives
-        own = Choice(**{field.name: kwargs.pop(field.name) for field in fields(Choice)})
+        own = Choice(**{field.name: kwargs.pop(field.name, None) for field in fields(Choice)})
         before = click.get_current_context().obj
         return command(*args, choice=own.over(before) if isinstance(before, Choice) else own, **kwargs)
 
     decorated: Any = wrapped
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
+    result: Command = decorated
+    return result
+
+
+def accept_options(command: Command) -> Command:
+    """Give a command with the shared options those by which a person says that what a sentinel saw is right."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 -- passes on what click gives
+        accepted = frozenset(name for name in _ACCEPTED if kwargs.pop(f"accept_{name}"))
+        return command(*args, accepted=accepted, **kwargs)
+
+    decorated: Any = wrapped
+    for name, help_ in reversed(_ACCEPTED.items()):
+        decorated = click.option(f"--accept-{name}", is_flag=True, help=help_)(decorated)
     result: Command = decorated
     return result

@@ -8,7 +8,7 @@ import click
 from msgspec.structs import replace
 
 from audio_cache_daemon.cli.inspect import glance_at, view_groups
-from audio_cache_daemon.cli.options import Choice, cache_options
+from audio_cache_daemon.cli.options import Choice, accept_options, cache_options
 from audio_cache_daemon.cli.screens import (
     Watcher,
     is_interactive,
@@ -53,6 +53,7 @@ limit_option = click.option(
 @confirm_option
 @dry_run_option
 @limit_option
+@accept_options
 @cache_options
 def clean(choice: Choice, days: float, confirm: bool, dry_run: bool, limit: int) -> int:
     """Remove items older than so many days.
@@ -69,6 +70,7 @@ def clean(choice: Choice, days: float, confirm: bool, dry_run: bool, limit: int)
 @confirm_option
 @dry_run_option
 @limit_option
+@accept_options
 @cache_options
 def duplicates(choice: Choice, remove_duplicates: bool, confirm: bool, dry_run: bool, limit: int) -> int:
     """Find items of the same prompt, and remove all but the newest of each.
@@ -87,6 +89,7 @@ def duplicates(choice: Choice, remove_duplicates: bool, confirm: bool, dry_run: 
 @confirm_option
 @dry_run_option
 @limit_option
+@accept_options
 @cache_options
 def remove_pattern(choice: Choice, pattern: str, confirm: bool, dry_run: bool, limit: int) -> int:
     """Remove items whose prompt matches PATTERN, a Python regular expression, in either case."""
@@ -103,6 +106,7 @@ def remove_pattern(choice: Choice, pattern: str, confirm: bool, dry_run: bool, l
 @confirm_option
 @dry_run_option
 @limit_option
+@accept_options
 @cache_options
 def clear(choice: Choice, confirm: bool, dry_run: bool, limit: int) -> int:
     """Remove all items of one cache, with their files."""

@@ -8,7 +8,7 @@ import click
 from msgspec.structs import replace
 
 from audio_cache_daemon.cache.listing import listing_ahead
-from audio_cache_daemon.cli.options import Choice, cache_options
+from audio_cache_daemon.cli.options import Choice, accept_options, cache_options
 from audio_cache_daemon.cli.passes import Shown, preview_all, run_all
 from audio_cache_daemon.cli.screens import messages
 from audio_cache_daemon.cli.status import worst_status
@@ -32,6 +32,7 @@ _CLOCK_TOLERANCE = 60.0
 @click.option("-o", "--output", "file", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE")
 @click.option("--rule", metavar="NAME", help="Apply this rule of the policy alone; its protections hold.")
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many items to list.")
+@accept_options
 @cache_options
 def plan(choice: Choice, file: Path, rule: str | None, limit: int) -> int:
     """Write what the policies would evict to FILE, for review; `apply FILE` then evicts that, and nothing else."""
@@ -57,6 +58,7 @@ def _reviewed(target: Target, plan: Plan, rule: str | None) -> ReviewedPlan:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many items to list.")
+@accept_options
 @cache_options
 def apply(choice: Choice, file: Path, limit: int) -> int:
     """Evict what was reviewed in FILE, and nothing else; refused (status 3) when the cache or its policy changed."""

@@ -10,7 +10,7 @@ import click
 from msgspec.structs import replace
 
 from audio_cache_daemon.cache.listing import listing_ahead
-from audio_cache_daemon.cli.options import Choice, Moment, cache_options
+from audio_cache_daemon.cli.options import Choice, Moment, accept_options, cache_options
 from audio_cache_daemon.cli.status import ExitStatus, worst_status
 from audio_cache_daemon.cli.target import choose_targets, new_request, only_rule
 from audio_cache_daemon.errors import ConfigError
@@ -26,9 +26,6 @@ class _Said(TypedDict):
     kept: bool
     detailed_exitcode: bool
     override_limits: bool
-    accept_index: bool
-    accept_root: bool
-    accept_clock: bool
     textfile: Path | None
 
 
@@ -39,13 +36,11 @@ class _Said(TypedDict):
 @click.option("--kept", is_flag=True, help="With --dry-run: show also what would stay, and why.")
 @click.option("--detailed-exitcode", is_flag=True, help="With --dry-run: status 10 when something would go.")
 @click.option("--override-limits", is_flag=True, help="Evict more than the limits allow, this once.")
-@click.option("--accept-index", is_flag=True, help="Accept that the index shrank.")
-@click.option("--accept-root", is_flag=True, help="Accept that an audio root is gone, replaced or empty.")
-@click.option("--accept-clock", is_flag=True, help="Accept that the clock stands before the last run.")
 @click.option(
     "--textfile", type=click.Path(path_type=Path), metavar="FILE", help="Write metrics for the node exporter to FILE."
 )
 @click.option("--limit", type=click.IntRange(min=0), default=_SHOWN, show_default=True, help="How many items to list.")
+@accept_options
 @cache_options
 def run_once(choice: Choice, rule: str | None, limit: int, **said: Unpack[_Said]) -> int:
     """Apply the policy of each cache once."""
@@ -58,7 +53,7 @@ def run_once(choice: Choice, rule: str | None, limit: int, **said: Unpack[_Said]
     targets = [only_rule(target, rule) for target in choose_targets(choice, check=True)]
     if not all(target.config for target in targets):
         raise ConfigError("run-once applies the policies of a configuration; give --config, or begin one with init")
-    request = replace(new_request(choice, said["as_of"]), limits=not said["override_limits"], accepted=_accepted(said))
+    request = replace(new_request(choice, said["as_of"]), limits=not said["override_limits"])
     with listing_ahead(targets[0].settings.location) if said["dry_run"] else nullcontext() as listing:
         from audio_cache_daemon.cli.passes import Shown, preview_all, run_all  # noqa: PLC0415 -- loaded beside the listing
 
@@ -72,8 +67,3 @@ def run_once(choice: Choice, rule: str | None, limit: int, **said: Unpack[_Said]
     if said["dry_run"] and said["detailed_exitcode"] and pending:
         return max(ExitStatus.CHANGES_PENDING, worst_status(reports))
     return worst_status(reports)
-
-
-def _accepted(said: _Said) -> frozenset[str]:
-    answers = {"index": said["accept_index"], "root": said["accept_root"], "clock": said["accept_clock"]}
-    return frozenset(name for name, accepted in answers.items() if accepted)

@@ -69,7 +69,13 @@ def choose_target(choice: Choice) -> Target:
 def new_request(choice: Choice, now: float | None = None) -> RunRequest:
     """A run asked for by the person at the terminal, at this moment."""
     moment = time.time() if now is None else now
-    return RunRequest(now=moment, run=new_run_id(time.time()), actor=f"cli:{current_user()}", wait=choice.wait or 0.0)
+    return RunRequest(
+        now=moment,
+        run=new_run_id(time.time()),
+        actor=f"cli:{current_user()}",
+        wait=choice.wait or 0.0,
+        accepted=choice.accepted or frozenset(),
+    )
 
 
 def with_policy(target: Target, policy: Policy) -> Target:
