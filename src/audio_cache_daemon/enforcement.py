@@ -1,4 +1,4 @@
-"""A plan carried out, with what is still to be done for what earlier runs retired."""
+"""A plan carried out, after what is still to be done for what earlier runs retired."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Generator
 from functools import partial
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from audio_cache_daemon.model import (
     RunReport,
     RunResult,
 )
-from audio_cache_daemon.planning import decide, observe, retires
+from audio_cache_daemon.planning import retires
 from audio_cache_daemon.reporting.audit import AuditLog
 from audio_cache_daemon.reporting.run_audit import record_outcome, record_plan
 from audio_cache_daemon.request import Listener, RunRequest, Target
@@ -109,26 +110,38 @@ def _by_subject(evictions: Evictions, count: int) -> NDArray[np.int16]:
     return rules
 
 
-def enforce(target: Target, request: RunRequest, log: AuditLog, report: RunReport, listener: Listener) -> RunReport:
-    """Do what is still to be done for items that were retired before, then carry out the plan of a report."""
-    plan, location = report.plan, target.settings.location
-    assert plan is not None
-    clear_unfinished(location)
-    target = relieve_disk(target, plan.inventory, log)
+class Tidied(msgspec.Struct, frozen=True):
+    """What was done for items that were retired before: files `released`, rows `dropped`, and both in words.
+
+    `target` is what the plan is to be carried out on: without its trash, if the disk has no room for one.
+    """
+
+    target: Target
+    released: Released
+    dropped: int
+    messages: tuple[str, ...]
+
+
+def tidy(target: Target, request: RunRequest, log: AuditLog, report: RunReport) -> Tidied:
+    """Do what is still to be done for items that were retired before the run of this report."""
+    assert report.plan is not None
+    inventory = report.plan.inventory
+    clear_unfinished(target.settings.location)
+    target = relieve_disk(target, inventory, log)
     is_stopped = target.settings.writer.mode == "stopped"
-    dropped = compact(plan.inventory, target, request, log) if is_stopped else 0
-    again = 0 if is_stopped else retire_again(plan.inventory, target, log)
-    released = release_pending(plan.inventory, target, request, log, is_stopped=is_stopped)
-    if index_fault(plan.inventory) is None:
-        forget_finished(plan.inventory)
-    messages = (*report.messages, *describe_upkeep(released, dropped, again))
-    if dropped:
-        # The rows that stay have other numbers now.
-        memory = load_memory(location)
-        plan, _ = decide(target, request, observe(target, memory), memory)
-    listener.planned(plan)
-    report = _act(target, request, log, replace(report, plan=plan, messages=messages), listener)
-    report = _add_released(report, released)
+    dropped = compact(inventory, target, request, log) if is_stopped else 0
+    again = 0 if is_stopped else retire_again(inventory, target, log)
+    released = release_pending(inventory, target, request, log, is_stopped=is_stopped)
+    if index_fault(inventory) is None:
+        forget_finished(inventory)
+    return Tidied(target, released, dropped, tuple(describe_upkeep(released, dropped, again)))
+
+
+def enforce(target: Target, request: RunRequest, log: AuditLog, report: RunReport, listener: Listener) -> RunReport:
+    """Carry out the plan of a report."""
+    assert report.plan is not None
+    listener.planned(report.plan)
+    report = _act(target, request, log, report, listener)
     return report if listener.should_stop() else _compact_if_due(target, request, log, report)
 
 
@@ -141,10 +154,10 @@ def _compact_if_due(target: Target, request: RunRequest, log: AuditLog, report: 
         return report
     compacted = compact_cache(target, request, log)
     messages = (*report.messages, *describe_upkeep(compacted.released, compacted.rows, 0))
-    return _add_released(replace(report, messages=messages), compacted.released)
+    return add_released(replace(report, messages=messages), compacted.released)
 
 
-def _add_released(report: RunReport, released: Released) -> RunReport:
+def add_released(report: RunReport, released: Released) -> RunReport:
     """What went of earlier retirements counts as freed, but for the trash not as evicted once more."""
     if report.outcome is None or not released.files + released.failed:
         return report

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from audio_cache_daemon.cache.listing import Listing
 from audio_cache_daemon.cache.scan import open_index
 from audio_cache_daemon.cache.vectors import index_fault
-from audio_cache_daemon.enforcement import enforce
+from audio_cache_daemon.enforcement import add_released, enforce, tidy
 from audio_cache_daemon.errors import (
     CacheLockedError,
     DeferredError,
@@ -109,36 +109,59 @@ def _run_locked(target: Target, request: RunRequest, log: AuditLog, report: RunR
     location, policy = target.settings.location, target.settings.policy
     record_start(log, {"limits": request.limits, "accepted": sorted(request.accepted), "policy": policy.name})
     try:
-        try:
-            recovery = recover(location)
-        finally:
-            start_again(location, generator_of(target.settings.writer))
-        if recovery is not None:
-            record_recovery(log, recovery.message, recovery.kept)
+        report = replace(report, messages=_recovered(target, log))
         listener.progress("scanning", 0, None)
-        memory = load_memory(location)
-        readings = load_readings(location)
-        inventory = observe(target, memory, readings=readings, decode_for=request.decode_for)
-        save_readings(location, readings)
-        plan, refusals = decide(target, request, inventory, memory)
-        _remember_likenesses(target, request, plan, readings)
-        messages = (recovery.message, *plan.notes) if recovery is not None else plan.notes
-        report = replace(report, plan=plan, refusals=refusals, messages=messages)
-        if refusals:
-            listener.planned(plan)
-            message = "; ".join(refusal.message for refusal in refusals)
-            return replace(report, result=RunResult.REFUSED, error=UnsafePlanError(f"{location.path}: {message}"))
-        if policy.mode == "audit":
-            listener.planned(plan)
-            save_memory(location, replace(remember(plan, memory), rows=len(plan.inventory.rows)))
-            return replace(report, result=RunResult.SUCCESS)
+        report = _planned(target, request, report)
+        if report.refusals or policy.mode == "audit":
+            return _only_told(target, report, listener)
         if listener.should_stop():
             raise StoppedError(f"{location.path}: told to stop, the run ended before it changed anything")
-        return enforce(target, request, log, report, listener)
+        tidied = tidy(target, request, log, report)
+        report = replace(report, messages=(*report.messages, *tidied.messages))
+        if tidied.dropped:
+            # The rows that stay have other numbers now. A million rows are 100 MB with their plan: not both at once.
+            report = replace(report, plan=None)
+            report = replace(report, plan=_planned(tidied.target, request, report).plan)
+        return add_released(enforce(tidied.target, request, log, report, listener), tidied.released)
     except DeferredError as error:
         return replace(report, result=RunResult.DEFERRED, error=error)
     except (MaintenanceError, OSError) as error:
         return replace(report, result=RunResult.FAILED, error=_in_words(error, location))
+
+
+def _recovered(target: Target, log: AuditLog) -> tuple[str, ...]:
+    """Put right what a run that was interrupted left, and say so."""
+    try:
+        recovery = recover(target.settings.location)
+    finally:
+        start_again(target.settings.location, generator_of(target.settings.writer))
+    if recovery is None:
+        return ()
+    record_recovery(log, recovery.message, recovery.kept)
+    return (recovery.message,)
+
+
+def _planned(target: Target, request: RunRequest, report: RunReport) -> RunReport:
+    """The report with what the policy decides about the cache as it is now."""
+    location = target.settings.location
+    memory, readings = load_memory(location), load_readings(location)
+    inventory = observe(target, memory, readings=readings, decode_for=request.decode_for)
+    save_readings(location, readings)
+    plan, refusals = decide(target, request, inventory, memory)
+    _remember_likenesses(target, request, plan, readings)
+    return replace(report, plan=plan, refusals=refusals, messages=(*report.messages, *plan.notes))
+
+
+def _only_told(target: Target, report: RunReport, listener: Listener) -> RunReport:
+    """The report of a plan that isn't carried out: it is refused, or its policy only watches."""
+    location, plan = target.settings.location, report.plan
+    assert plan is not None
+    listener.planned(plan)
+    if report.refusals:
+        message = "; ".join(refusal.message for refusal in report.refusals)
+        return replace(report, result=RunResult.REFUSED, error=UnsafePlanError(f"{location.path}: {message}"))
+    save_memory(location, replace(remember(plan, load_memory(location)), rows=len(plan.inventory.rows)))
+    return replace(report, result=RunResult.SUCCESS)
 
 
 def _in_words(error: MaintenanceError | OSError, location: CacheLocation) -> MaintenanceError:
