@@ -323,7 +323,7 @@ class Evictions(msgspec.Struct, frozen=True):
     rule: NDArray[np.int16]
     value: Floats
     threshold: Floats
-    keeper: Ints
+    keeper: NDArray[np.int32]
     bytes: Ints
 
     def __len__(self) -> int:

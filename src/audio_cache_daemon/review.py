@@ -41,28 +41,32 @@ def review_items(plan: Plan) -> Iterator[ReviewedItem]:
 
 def only_reviewed(plan: Plan, reviewed: Reviewed) -> tuple[Plan, tuple[Refusal, ...]]:
     """The part of a plan that was reviewed; a refusal when not all of it would go any more, by the same rules."""
+    chosen, refusals = _compare(plan, reviewed)
+    return plan if chosen.all() else _only(plan, chosen), refusals
+
+
+def _compare(plan: Plan, reviewed: Reviewed) -> tuple[Bools, tuple[Refusal, ...]]:
+    """Which evictions were reviewed, first those of rows, then those of files without a row; what is left, refused."""
     count = len(plan.rows) + len(plan.strays)
     keys = np.fromiter((item.key() for item in review_items(plan)), np.uint64, count)
     chosen = are_among(keys, reviewed.keys)
-    part = plan if chosen.all() else _only(plan, chosen)
     keys.sort()
-    same = are_among(reviewed.keys, keys)
-    if same.all():
-        return part, ()
-    changed, known = int((~same).sum()), len(same)
-    message = (
-        f"{changed:,} of the {known:,} reviewed items are not as they were: {_describe_changes(plan, reviewed, keys)}"
-    )
+    changed = len(reviewed.keys) - int(are_among(reviewed.keys, keys).sum())
+    if not changed:
+        return chosen, ()
+    known, said = len(reviewed.keys), _describe_changes(plan, reviewed, keys)
     rest = f"; and {changed - _SAID:,} more" if changed > _SAID else ""
-    return part, (Refusal("reviewed_plan", f"{message}{rest}; make a new plan"),)
+    message = f"{changed:,} of the {known:,} reviewed items are not as they were: {said}{rest}; make a new plan"
+    return chosen, (Refusal("reviewed_plan", message),)
 
 
 def _only(plan: Plan, chosen: Bools) -> Plan:
-    """The plan of these evictions alone: first those of rows, then those of files without a row."""
-    rows = plan.rows.only(chosen[: len(plan.rows)])
-    everything = np.ones(len(plan.inventory.rows), np.bool_)
-    freed = freed_file_bytes(plan.inventory.rows, rows.subject, everything)
-    return replace(plan, rows=replace(rows, bytes=freed), strays=plan.strays.only(chosen[len(plan.rows) :]))
+    """The plan of these evictions alone."""
+    rows, everything = plan.inventory.rows, np.ones(len(plan.inventory.rows), np.bool_)
+    of_rows, of_strays = np.split(chosen, [len(plan.rows)])
+    # First, since it needs more than all that follows.
+    freed = freed_file_bytes(rows, plan.rows.subject[of_rows], everything)
+    return replace(plan, rows=replace(plan.rows.only(of_rows), bytes=freed), strays=plan.strays.only(of_strays))
 
 
 def _describe_changes(plan: Plan, reviewed: Reviewed, keys: NDArray[np.uint64]) -> str:

@@ -94,7 +94,7 @@ class _Ownership:
         subject = np.flatnonzero(self.taken)
         # First, since it needs more than all that follows.
         size = freed(subject)
-        rule, keeper = np.empty(len(subject), np.int16), np.empty(len(subject), np.int64)
+        rule, keeper = np.empty(len(subject), np.int16), np.empty(len(subject), np.int32)
         value, threshold = np.empty(len(subject)), np.empty(len(subject))
         while self._takings:
             subjects, *reason = self._takings.pop()
