@@ -230,6 +230,22 @@ def test_the_audit_log_tells_what_was_removed_by_which_rule_and_why(configure: C
     assert run("--config", config, "audit", "verify").status == 1
 
 
+@pytest.mark.parametrize("options", [(), ("--format", "json")])
+def test_a_line_of_the_audit_log_that_is_none_is_told_and_the_others_are_shown(
+    configure: Configure, run: Run, options: tuple[str, ...]
+) -> None:
+    config = configure()
+    run("--config", config, "run-once")
+    (log,) = config.parent.glob("audio/audio_cache/.audio-cache-daemon/audit.jsonl")
+    first, *others = log.read_text().splitlines(keepends=True)
+    log.write_text(first + "torn\n" + "".join(others))
+    ran = run("--config", config, "audit", *options)
+    assert ran.status == 0
+    assert f"{log}:2: not an audit record" in ran.err
+    assert ran.out.count("run_started") == ran.out.count("run_finished") == 1
+    assert "a test" in ran.out
+
+
 def test_a_cut_tail_of_the_audit_log_is_found(configure: Configure, run: Run) -> None:
     """Where the log ended is published beside it."""
     config = configure()

@@ -9,6 +9,7 @@ import pty
 import subprocess
 import sys
 import termios
+from collections.abc import Iterator
 from typing import TextIO
 
 import pexpect
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio_cache_daemon.reporting import terminal as terminal_module
 from audio_cache_daemon.reporting.terminal import (
     UNSAFE_CHARACTERS,
     Column,
@@ -118,6 +120,39 @@ def test_a_piped_table_is_never_cut() -> None:
     heading, long, short = stream.getvalue().splitlines()
     assert long == "x" * 5000 + "     1"
     assert len(heading) == len(short) < 200
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_a_long_table_is_printed_as_its_rows_come(is_terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In parts, so that a million rows aren't held; of no rows the headings are printed all the same."""
+    monkeypatch.setattr(terminal_module, "_ROWS_AT_ONCE", 3)
+    stream = io.StringIO()
+    printed = []
+
+    def rows() -> Iterator[tuple[str, str]]:
+        for number in range(8):
+            printed.append(stream.getvalue().count("rain"))
+            yield f"rain {number}", "1"
+
+    screen = terminal(stream) if is_terminal else piped(stream)
+    screen.table(COLUMNS, rows())
+    assert stream.getvalue().count("rain") == 8
+    # Of what is piped the headings are the first row.
+    assert printed == ([0, 0, 0, 3, 3, 3, 6, 6] if is_terminal else [0, 0, 2, 2, 2, 5, 5, 5])
+    stream.truncate(0)
+    screen.table(COLUMNS, [])
+    assert stream.getvalue().count("Prompt") == 1
+
+
+def test_the_columns_of_a_long_piped_table_only_move_to_the_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a part needs more room than those before it."""
+    monkeypatch.setattr(terminal_module, "_ROWS_AT_ONCE", 2)
+    stream = io.StringIO()
+    piped(stream).table(COLUMNS, [("rain", "1"), ("waves and rain", "2"), ("wind", "3"), ("bells", "4")])
+    assert stream.getvalue().splitlines() == [
+        *("Prompt  Size", "rain       1"),
+        *("waves and rain     2", "wind               3", "bells              4"),
+    ]
 
 
 def test_a_terminal_table_keeps_to_the_width() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -16,6 +17,7 @@ from audio_cache_daemon.model import Problem
 from audio_cache_daemon.reporting.audit_reader import RecordFilter, read_records, verify_chain
 from audio_cache_daemon.reporting.audit_record import Head, Record, log_files
 from audio_cache_daemon.reporting.run_text import describe_reason
+from audio_cache_daemon.reporting.spool import Spool
 from audio_cache_daemon.reporting.terminal import Column, Symbol
 from audio_cache_daemon.request import Target
 from audio_cache_daemon.state import load_audit_head
@@ -48,17 +50,22 @@ def audit(choice: Choice, action: str, limit: int | None, **wanted: Unpack[_Want
     if action == "verify":
         return _verify(choice, targets)
     asked = RecordFilter(**wanted)
-    records = [entry for target in targets for entry in read_records(log_files(target.audit_path), asked)]
-    shown = list(islice(records, limit))
-    for entry in shown:
+    entries = chain.from_iterable(read_records(log_files(target.audit_path), asked) for target in targets)
+    records = _without_faults(islice(entries, limit))
+    if wants_json(choice):
+        print_json({"records": Spool(records)})
+    else:
+        _print_records(records)
+    return ExitStatus.DONE
+
+
+def _without_faults(entries: Iterable[Record | Problem]) -> Iterator[Record]:
+    """The records; what is none is told meanwhile."""
+    for entry in entries:
         if isinstance(entry, Problem):
             messages().line(f"{entry.where}: {entry.message}", Symbol.WARNING)
-    found = [entry for entry in shown if isinstance(entry, Record)]
-    if wants_json(choice):
-        print_json({"records": found})
-    else:
-        _print_records(found)
-    return ExitStatus.DONE
+        else:
+            yield entry
 
 
 def _verify(choice: Choice, targets: list[Target]) -> int:
@@ -76,7 +83,7 @@ def _verify(choice: Choice, targets: list[Target]) -> int:
     return ExitStatus.FAILED if faults else ExitStatus.DONE
 
 
-def _print_records(records: list[Record]) -> None:
+def _print_records(records: Iterable[Record]) -> None:
     columns = (
         Column("time", style="cyan"),
         Column("run"),

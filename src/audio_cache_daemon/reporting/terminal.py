@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO, TypeAlias
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ _ANSI_CODES: Mapping[Style, int] = {"bold": 1, "dim": 2, "red": 31, "green": 32,
 
 _MAX_PADDING = 120
 """Plain columns are aligned up to this width, so that one endless prompt doesn't blow up every line."""
+
+_ROWS_AT_ONCE = 2000
+"""Rows of a table that are aligned together: of a million all at once would take gigabytes."""
 
 
 class Symbol(StrEnum):
@@ -111,7 +115,7 @@ class Screen:
             self._write(f"  {self._styled(_pad(name, width), 'dim')}  {value}".rstrip())
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-        """Print rows under headings, each row a cell for each column."""
+        """Print rows under headings, each row a cell for each column; a long table in parts, as its rows come."""
         if self.is_terminal:
             self._draw_table(columns, rows)
         else:
@@ -147,24 +151,32 @@ class Screen:
         from rich.table import Table  # noqa: PLC0415 -- the same
         from rich.text import Text  # noqa: PLC0415 -- the same
 
-        table = Table(box=SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False)
-        for column in columns:
-            # What may not wrap here is not narrowed before all else is; a cut cell may be, so its text says it.
-            is_number = column.align == "right"
-            table.add_column(Text(clean(column.heading)), justify=column.align, style=column.style, no_wrap=is_number)
-        for row in rows:
-            cells = zip(row, columns, strict=True)
-            table.add_row(
-                *(Text(clean(cell), overflow=of.overflow, no_wrap=of.overflow == "ellipsis") for cell, of in cells)
-            )
-        self._console().print(table)
+        console = self._console()
+        for part in _in_parts(rows):
+            table = Table(box=SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False)
+            for column in columns:
+                # What may not wrap here is not narrowed before all else is; a cut cell may be, so its text says it.
+                is_number = column.align == "right"
+                heading = Text(clean(column.heading))
+                table.add_column(heading, justify=column.align, style=column.style, no_wrap=is_number)
+            for row in part:
+                cells = zip(row, columns, strict=True)
+                table.add_row(
+                    *(Text(clean(cell), overflow=of.overflow, no_wrap=of.overflow == "ellipsis") for cell, of in cells)
+                )
+            console.print(table)
 
     def _write_table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-        table = [[clean(column.heading) for column in columns], *([clean(cell) for cell in row] for row in rows)]
-        widths = [min(_MAX_PADDING, max(map(_measure, cells))) for cells in zip(*table, strict=True)]
-        for row in table:
-            padded = (_pad(cell, width, column.align) for cell, width, column in zip(row, widths, columns, strict=True))
-            self._write("  ".join(padded).rstrip())
+        headings = [column.heading for column in columns]
+        widths = [0] * len(columns)
+        for part in _in_parts(chain([headings], rows)):
+            table = [[clean(cell) for cell in row] for row in part]
+            # No narrower than before: the columns of a long table stay where they are, or move to the right.
+            needed = (min(_MAX_PADDING, max(map(_measure, cells))) for cells in zip(*table, strict=True))
+            widths = [max(pair) for pair in zip(widths, needed, strict=True)]
+            for row in table:
+                padded = (_pad(cell, width, of.align) for cell, width, of in zip(row, widths, columns, strict=True))
+                self._write("  ".join(padded).rstrip())
 
     def _styled(self, text: str, style: Style | None) -> str:
         return f"\x1b[{_ANSI_CODES[style]}m{text}\x1b[0m" if self.color and style and text else text
@@ -183,6 +195,15 @@ class Screen:
             highlight=False,
             legacy_windows=False,
         )
+
+
+def _in_parts(rows: Iterable[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    """Some rows at a time; of no rows one part with none."""
+    waiting = iter(rows)
+    part = list(islice(waiting, _ROWS_AT_ONCE))
+    yield part
+    while part := list(islice(waiting, _ROWS_AT_ONCE)):
+        yield part
 
 
 def screen_for(stream: TextIO, environ: Mapping[str, str]) -> Screen:
