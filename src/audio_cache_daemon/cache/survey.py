@@ -11,7 +11,9 @@ import re
 import stat
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, islice
+from contextlib import suppress
+from heapq import nsmallest
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -218,12 +220,17 @@ def _read_directories(location: CacheLocation) -> dict[str, _Named]:
 
 def _surroundings(cache: Path) -> list[Path]:
     """Where files may be that don't lie where their rows say: the cache, its parent, its siblings, its ancestors."""
-    try:
-        beside = sorted(path for path in cache.parent.iterdir() if path != cache and not path.name.startswith("."))
-    except OSError:
-        beside = []
-    directories = islice(filter(_is_directory, beside), _MOST_SIBLINGS)
-    return [cache, cache.parent, *directories, *cache.parent.parents]
+    beside = (path for path in _directories_in(cache.parent) if path != cache and not path.name.startswith("."))
+    return [cache, cache.parent, *nsmallest(_MOST_SIBLINGS, beside), *cache.parent.parents]
+
+
+def _directories_in(directory: Path) -> Iterator[Path]:
+    """One by one: beside a cache there may be a million files."""
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if entry.is_dir():
+                    yield Path(entry.path)
 
 
 def _describe_roots(location: CacheLocation, found: Mapping[Path, int]) -> dict[tuple[str, str], str]:
