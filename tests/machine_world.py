@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -14,6 +15,7 @@ import numpy as np
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.compaction import compact_cache
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
+from audio_cache_daemon.eviction.saved import read_run
 from audio_cache_daemon.eviction.trash import list_pending, list_trash
 from audio_cache_daemon.location import ARRAY_NAMES, CLAP_AUDIO_NAME, META_NAME, STATE_DIRECTORY, CacheLocation
 from audio_cache_daemon.maintenance import run_maintenance
@@ -106,10 +108,13 @@ class World:
 
     def restore(self, mode: Mode, run: str, request: RunRequest) -> list[bytes]:
         """Bring a run back; the lines of what is said to be there again."""
-        results = restore_from_trash(self.target(mode), request, run, (), lambda: self.now)
-        for result in results:
-            assert result.problem is None or (mode == "live" and "left the index" in result.problem), result
-        return [result.item.line for result in results if result.problem is None]
+        saved = read_run(self.location, run)
+        lines = [item.line for item in saved.items(np.ones_like(saved.left))]
+        restored = restore_from_trash(self.target(mode), request, run, (), lambda: self.now)
+        for item, problem in restored.problems:
+            assert mode == "live", (item, problem)
+            assert "left the index" in problem, (item, problem)
+        return list(compress(lines, restored.back))
 
     def give_up_trash(self) -> None:
         """What is in the trash may be lost from now on."""

@@ -59,12 +59,12 @@ def start_generator(directory: Path, moment: int) -> None:
     os.utime(started, (moment, moment))
 
 
-def restore(location: CacheLocation, name: str) -> list[str | None]:
-    """Bring a run's items back; what is said of each."""
+def restore(location: CacheLocation, name: str) -> list[str]:
+    """Bring a run's items back; why some aren't."""
     writer = WriterSettings(mode="live")
     target = Target(CacheSettings(location, DROP, writer), location.state_directory / "audit.jsonl")
-    results = restore_from_trash(target, RunRequest(NOW, f"{name}-back"), name, (), lambda: NOW)
-    return [result.problem for result in results]
+    restored = restore_from_trash(target, RunRequest(NOW, f"{name}-back"), name, (), lambda: NOW)
+    return [problem for _, problem in restored.problems]
 
 
 def vectors(location: CacheLocation) -> list[np.ndarray]:
@@ -267,7 +267,7 @@ def test_what_was_retired_beside_a_short_array_is_known_in_an_index_made_anew(tm
     assert inventory.retired.pending.all()
     assert run(location, live(tmp_path), name="two").result == RunResult.NOOP
     assert not np.load(location.path / BGE_TEXT_NAME)[0::3].any()
-    assert restore(location, "one") == [None] * 4
+    assert restore(location, "one") == []
     assert (location.path / BGE_TEXT_NAME).read_bytes() == whole
 
 
@@ -345,7 +345,7 @@ def test_a_released_item_comes_back_in_its_place(tmp_path: Path) -> None:
     run(location, live(tmp_path))
     start_generator(tmp_path, 200)
     run(location, live(tmp_path), name="two")
-    assert restore(location, "one") == [None] * 4
+    assert restore(location, "one") == []
     assert audio_names(location) == files
     assert all(np.array_equal(old, new) for old, new in zip(before, vectors(location), strict=True))
     assert int(scan_cache(location, ScanNeeds()).rows.items().sum()) == 12
@@ -473,7 +473,7 @@ def test_an_addition_between_the_look_and_the_work_keeps_nothing_from_being_reti
     assert all(
         np.array_equal(new[:12][kept[:12]], old[kept[:12]]) for old, new in zip(before, vectors(location), strict=True)
     )
-    assert restore(location, "one") == [None] * 4
+    assert restore(location, "one") == []
     assert all(np.array_equal(new[:12], old) for old, new in zip(before, vectors(location), strict=True))
 
 

@@ -14,22 +14,26 @@ from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.lock import cache_lock
 from audio_cache_daemon.eviction.memory import save_audit_head, save_memory
 from audio_cache_daemon.eviction.recovery import recover
-from audio_cache_daemon.eviction.restore import Restored, TrashedItem, choose_items, read_run, restore_items
+from audio_cache_daemon.eviction.restore import Restored, restore_items
+from audio_cache_daemon.eviction.saved import SavedRun, TrashedItem, choose_items, read_run
 from audio_cache_daemon.eviction.trash import TrashedRun, empty_run
 from audio_cache_daemon.formats import creation_times, decode_row, row_id
 from audio_cache_daemon.index_times import last_index_change
 from audio_cache_daemon.location import BGE_TEXT_NAME
-from audio_cache_daemon.model import Inventory, Memory
+from audio_cache_daemon.model import Bools, Inventory, Memory
 from audio_cache_daemon.planning import observe
 from audio_cache_daemon.reporting.audit import AuditContext, AuditLog
 from audio_cache_daemon.reporting.audit_record import AuditItem
 from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.state import load_memory
 
+_BATCH = 1000
+"""Records that are written and flushed together."""
+
 
 def restore_from_trash(
     target: Target, request: RunRequest, run: str, wanted: Collection[str], clock: Callable[[], float]
-) -> list[Restored]:
+) -> Restored:
     """Bring items of a run back, all or those of the ids, paths or file names in `wanted`.
 
     For as long as the trash would have kept them, no policy takes them again. MaintenanceError when the index can't
@@ -45,20 +49,34 @@ def restore_from_trash(
         else:
             check_alignment(inventory)
         saved = read_run(location, run)
-        items = choose_items(saved.items, wanted)
-        if not items:
+        chosen = choose_items(saved, wanted)
+        if not chosen.any():
             raise ConfigError(f"run {run} has no such items in the trash of {location.path}")
-        for item in items:
-            log.append("restored", item=_as_audit_item(item), detail={"from": run})
-        log.flush()
-        results = restore_items(inventory, saved, items, Execution(request.run, to_trash=False), is_live=is_live)
-        for result in results:
-            if result.problem is not None:
-                log.append("failed", item=_as_audit_item(result.item), error=result.problem)
-        back = [result.item for result in results if result.problem is None]
+        rows = _announce(log, saved, chosen)
+        restored = restore_items(inventory, saved, chosen, Execution(request.run, to_trash=False), is_live=is_live)
+        for item, problem in restored.problems:
+            log.append("failed", item=_as_audit_item(item), error=problem)
         until = request.now + target.settings.policy.trash.keep
-        save_memory(location, _remember_restored(memory, inventory, back, until))
-    return results
+        memory = memory if memory is not None else Memory(0.0, 0, {}, {})
+        held = {id_: (until, created) for place, id_, created in rows if restored.back[place]}
+        count = len(inventory.rows) + restored.added
+        save_memory(location, replace(memory, rows=count, restored={**memory.restored, **held}))
+    return restored
+
+
+def _announce(log: AuditLog, saved: SavedRun, chosen: Bools) -> list[tuple[int, str, float | None]]:
+    """Say which items come back; of those with a row the place in the run, the row's id and its timestamp."""
+    rows = []
+    for number, (place, item) in enumerate(zip(np.flatnonzero(chosen).tolist(), saved.items(chosen), strict=True)):
+        log.append("restored", item=_as_audit_item(item), detail={"from": saved.run})
+        row, _ = decode_row(item.line) if item.line else (None, [])
+        if row is not None:
+            created = float(creation_times([row])[0])
+            rows.append((place, row_id(item.line, 0), None if np.isnan(created) else created))
+        if number % _BATCH == 0:
+            log.flush()
+    log.flush()
+    return rows
 
 
 def _check_at_rest(target: Target, inventory: Inventory, now: float) -> None:
@@ -108,17 +126,3 @@ def _as_audit_item(item: TrashedItem) -> AuditItem:
     row, _ = decode_row(item.line) if item.line else (None, [])
     prompt = row.prompt if row is not None else None
     return AuditItem(id=item.entry.id, path=item.path, prompt=prompt, bytes=item.entry.size)
-
-
-def _remember_restored(
-    memory: Memory | None, inventory: Inventory, items: Sequence[TrashedItem], until: float
-) -> Memory:
-    before = memory if memory is not None else Memory(0.0, 0, {}, {})
-    restored = dict(before.restored)
-    for item in items:
-        row, _ = decode_row(item.line) if item.line else (None, [])
-        if row is not None:
-            created = float(creation_times([row])[0])
-            restored[row_id(item.line, 0)] = (until, None if np.isnan(created) else created)
-    rows = len(inventory.rows) + sum(1 for item in items if item.line)
-    return replace(before, rows=rows, restored=restored)

@@ -110,12 +110,12 @@ def restore(name: str, *, is_live: bool, wanted: Collection[int] = ()) -> Step:
         target = _target(world, live(world) if is_live else STOPPED, POLICY)
         paths = [str(world.paths[row]) for row in wanted]
         try:
-            results = restore_from_trash(target, RunRequest(NOW, f"{name}-back"), name, paths, lambda: NOW)
+            restored = restore_from_trash(target, RunRequest(NOW, f"{name}-back"), name, paths, lambda: NOW)
         except ConfigError:
             return None
         except (MaintenanceError, OSError) as error:
             return str(error)
-        return "; ".join(result.problem for result in results if result.problem) or None
+        return "; ".join(problem for _, problem in restored.problems) or None
 
     return step
 

@@ -154,8 +154,8 @@ def bring_all_back(world: World) -> None:
     settings = CacheSettings(world.location, POLICY, WriterSettings(mode="stopped"))
     target = Target(settings, world.location.state_directory / "audit.jsonl")
     for run in [*list_trash(world.location), *list_pending(world.location)]:
-        results = restore_from_trash(target, RunRequest(NOW, f"back-{run.run}"), run.run, (), lambda: NOW)
-        assert [result.problem for result in results if result.problem] == []
+        restored = restore_from_trash(target, RunRequest(NOW, f"back-{run.run}"), run.run, (), lambda: NOW)
+        assert restored.problems == ()
     assert set(fates(world)) == {Fate.WHOLE}, f"not all came back: {fates(world)}"
     there = {path: path.read_bytes() for path in audio_files(world.location)}
     assert there == world.files, "not all files came back"

@@ -92,8 +92,8 @@ class Rounds(msgspec.Struct):
     def bring_back(self, name: str, target: Target) -> None:
         for run in (name, f"{name}-files"):
             if (self.location.state_directory / "trash" / run).is_dir() or run == name:
-                results = restore_from_trash(target, self.request(f"{run}-back"), run, (), lambda: self.now)
-                assert [result.problem for result in results if result.problem] == []
+                restored = restore_from_trash(target, self.request(f"{run}-back"), run, (), lambda: self.now)
+                assert restored.problems == ()
 
     def go(self) -> str:
         """A round: which way it went. All is as it was then."""

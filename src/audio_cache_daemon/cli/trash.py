@@ -67,17 +67,16 @@ def _list_runs(target: Target) -> Iterator[tuple[TrashedRun, str | None]]:
 def restore(choice: Choice, run: str, items: tuple[str, ...]) -> int:
     """Bring back RUN, or only its ITEMs (ids, paths or file names): rows, vectors and files."""
     target = choose_target(choice)
-    results = restore_from_trash(target, new_request(choice), run, items, time.time)
-    problems = [result for result in results if result.problem is not None]
-    back = len(results) - len(problems)
+    restored = restore_from_trash(target, new_request(choice), run, items, time.time)
+    back = int(restored.back.sum())
     if wants_json(choice):
-        failed = [{"id": result.item.entry.id, "problem": result.problem} for result in problems]
+        failed = [{"id": item.entry.id, "problem": problem} for item, problem in restored.problems]
         print_json({"cache": target.settings.location.name, "run": run, "restored": back, "failed": failed})
     else:
         output().line(f"brought {back:,} items and files back", Symbol.SUCCESS)
-        for result in problems:
-            messages().line(f"{result.item.path}: {result.problem}; it stays in the trash", Symbol.WARNING)
-    return ExitStatus.PARTLY if problems else ExitStatus.DONE
+        for item, problem in restored.problems:
+            messages().line(f"{item.path}: {problem}; it stays in the trash", Symbol.WARNING)
+    return ExitStatus.PARTLY if restored.problems else ExitStatus.DONE
 
 
 @trash.command()

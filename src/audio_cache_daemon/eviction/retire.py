@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from itertools import repeat
 from pathlib import Path
 
@@ -170,7 +170,7 @@ def _check_unchanged(cache: Path, files: Mapping[str, FileIdentity | None]) -> N
             raise InconsistentIndexError(f"{path} was changed meanwhile: the generator adds an item; try again")
 
 
-def note_brought_back(directory: Path, ids: Collection[str]) -> None:
+def note_brought_back(directory: Path, ids: Iterable[str]) -> None:
     """Note that these items of a run are retired no more."""
     if directory.is_dir():
         write_durably(directory / RESTORED_NAME, encode_own(sorted(read_restored(directory).union(ids))))
