@@ -26,6 +26,7 @@ BASE = {
     "findings",
     "formats",
     "heap",
+    "held",
     "units",
     "errors",
     "patterns",

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from audio_cache_daemon.cache.glance import glance, look_at_files
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
+from audio_cache_daemon.held import NONE_HELD
 from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, META_NAME, CacheLocation
 from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
 from audio_cache_daemon.model import ItemState, RunReport, RunResult, ScanNeeds
@@ -117,7 +118,7 @@ def test_a_glance_at_the_index_knows_what_is_retired(tmp_path: Path) -> None:
     """Lists show no item that is none any more, also when they look at few files."""
     location = make_cache(tmp_path).write()
     run(location, live(tmp_path))
-    seen = look_at_files(glance(location, {}), np.arange(12))
+    seen = look_at_files(glance(location, NONE_HELD), np.arange(12))
     np.testing.assert_array_equal(seen.rows.state, scan_cache(location, ScanNeeds()).rows.state)
     assert (seen.rows.state == ItemState.RETIRED).tolist() == [number % 3 == 0 for number in range(12)]
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
+from base64 import b64encode
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.held import hold_rows, unpack_held
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.model import Memory
 from audio_cache_daemon.state import AUDIT_HEAD_NAME, encode_memory, load_audit_head, load_memory, memory_path
 
-MEMORY = Memory(1700000000.5, 3, {"/srv/audio": (64769, 2**40)}, {"0123456789abcdef": 1690000000.0})
+HELD = hold_rows([2**64 - 1, 0, 7], [1.8e9, math.inf, 1.9e9], [1.7e9, math.nan, 1.6e9])
+MEMORY = Memory(1700000000.5, 3, {"/srv/audio": (64769, 2**40)}, {"0123456789abcdef": 1690000000.0}, HELD.tobytes())
 BROKEN = [b"", b"{", b"\xff", b"[]", b"null", b'{"version": 2}', b'{"seq": 1}', b'{"seq": "x", "hash": "y"}']
 
 
@@ -31,6 +36,28 @@ def test_what_was_saved_is_remembered(location: CacheLocation) -> None:
     """To the last value."""
     memory_path(location).write_bytes(encode_memory(MEMORY))
     assert load_memory(location) == MEMORY
+
+
+def test_rows_that_are_held_are_remembered_in_the_order_of_their_ids(location: CacheLocation) -> None:
+    """However their ids and times look; of one that is held twice what was said last."""
+    memory_path(location).write_bytes(encode_memory(MEMORY))
+    memory = load_memory(location)
+    assert memory is not None
+    held = unpack_held(memory.held)
+    assert held["id"].tolist() == [0, 7, 2**64 - 1]
+    assert held["until"].tolist() == [math.inf, 1.9e9, 1.8e9]
+    assert np.isnan(held["timestamp"][0])
+    assert hold_rows([5, 5], [1.0, 2.0], math.nan)["until"].tolist() == [2.0]
+
+
+@pytest.mark.parametrize("restored", [HELD.tobytes()[:-1], b"x", HELD[::-1].tobytes(), HELD[[0, 0]].tobytes()])
+def test_held_rows_that_can_not_be_are_no_memory(location: CacheLocation, restored: bytes) -> None:
+    """What was brought back must not be taken again because half of that was lost."""
+    content = encode_memory(MEMORY)
+    assert b64encode(HELD.tobytes()) in content
+    memory_path(location).write_bytes(content.replace(b64encode(HELD.tobytes()), b64encode(restored)))
+    with pytest.raises(MaintenanceError, match=r"state\.json can't be read: .*; move it away"):
+        load_memory(location)
 
 
 def test_nothing_is_remembered_of_a_new_cache(location: CacheLocation) -> None:

@@ -24,7 +24,7 @@ def iter_rows(*columns: NDArray[Any], at: NDArray[np.integer] | None = None) -> 
         yield from zip(*(column[part].tolist() for column in columns), strict=True)
 
 
-def are_among(values: NDArray[np.unsignedinteger], ordered: NDArray[np.unsignedinteger]) -> NDArray[np.bool_]:
+def are_among(values: NDArray[Any], ordered: NDArray[Any]) -> NDArray[np.bool_]:
     """Which values are among the ordered ones; numpy's isin would sort both, in five times their memory."""
     if not len(ordered):
         return np.zeros(len(values), np.bool_)

@@ -211,8 +211,16 @@ def _read_ranges(descriptor: int, starts: Ints, ends: Ints, gap: int) -> Iterato
 
 def row_id(line: bytes, occurrence: int) -> str:
     """What names an item across rewrites: a hash of its row's bytes, and which of the identical rows it is."""
-    content = b"%b\n%d" % (line.rstrip(b"\r\n"), occurrence)
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
+    return _digest_row(line, occurrence).hexdigest()
+
+
+def row_key(line: bytes, occurrence: int) -> int:
+    """The same as a number, of which many take less room."""
+    return int.from_bytes(_digest_row(line, occurrence).digest())
+
+
+def _digest_row(line: bytes, occurrence: int) -> hashlib.blake2b:
+    return hashlib.blake2b(b"%b\n%d" % (line.rstrip(b"\r\n"), occurrence), digest_size=8)
 
 
 def read_ids(descriptor: int, offset: Ints, rows: Ints) -> list[str]:

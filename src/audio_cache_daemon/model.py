@@ -444,15 +444,15 @@ class Kept(msgspec.Struct, frozen=True):
 class Memory(msgspec.Struct, frozen=True):
     """What is remembered of a cache between runs: when the last good one was, what it left, where the roots were.
 
-    `missing_since` says for the ids of rows whose file is missing since when that is known. `restored` says for
-    the ids of rows that were brought back until when nothing takes them, and which timestamp they have.
+    `missing_since` says for the ids of rows whose file is missing since when that is known. `held` are the rows that
+    were brought back, which nothing takes for a while, as bytes (held.unpack_held).
     """
 
     last_run: float
     rows: int
     roots: Mapping[str, tuple[int, int]]
     missing_since: Mapping[str, float]
-    restored: Mapping[str, tuple[float, float | None]] = msgspec.field(default_factory=dict)
+    held: bytes = b""
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ pinned together.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -14,10 +15,13 @@ from typing import Literal
 import msgspec
 
 from audio_cache_daemon.errors import StateUnreadableError
+from audio_cache_daemon.held import NONE_HELD, HeldRows, hold_rows
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.own_files import decode_own, encode_own
 
 _NAME = "pins.json"
+
+_ID = re.compile("[0-9a-f]{16}")
 
 
 class Pin(msgspec.Struct, frozen=True):
@@ -65,6 +69,15 @@ def encode_pins(pins: Mapping[str, Pin]) -> bytes:
     return encode_own(_PinsFile(1, dict(pins)))
 
 
-def pinned_until(pins: Mapping[str, Pin]) -> dict[str, tuple[float, float | None]]:
-    """For the ids of pinned rows until when nothing takes them, and which timestamp they have."""
-    return {id_: (math.inf if pin.until is None else pin.until, pin.timestamp) for id_, pin in pins.items()}
+def pinned_rows(pins: Mapping[str, Pin]) -> HeldRows:
+    """The rows that are pinned, for the ids of whose content; an id that none can have is none's."""
+    told = [
+        (
+            int(id_, 16),
+            math.inf if pin.until is None else pin.until,
+            math.nan if pin.timestamp is None else pin.timestamp,
+        )
+        for id_, pin in pins.items()
+        if _ID.fullmatch(id_)
+    ]
+    return hold_rows(*zip(*told, strict=True)) if told else NONE_HELD

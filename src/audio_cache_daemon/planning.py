@@ -8,7 +8,7 @@ from collections.abc import Callable
 from audio_cache_daemon.cache.listing import Listing
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.model import Inventory, Memory, Plan, Refusal
-from audio_cache_daemon.pins import load_pins, pinned_until
+from audio_cache_daemon.pins import load_pins, pinned_rows
 from audio_cache_daemon.readings import Readings, load_readings
 from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.retention.limits import refuse_what_trash_cannot_hold
@@ -34,7 +34,7 @@ def observe(
     if readings is None:
         reads = needs.content or needs.decoded or needs.sounds_over == 0
         readings = load_readings(location) if reads else Readings()
-    pins = pinned_until(load_pins(location))
+    pins = pinned_rows(load_pins(location))
     around = Surroundings(target.neighbours, memory, listing, pins=pins, readings=readings, decode_for=decode_for)
     return scan_cache(location, needs, around)
 

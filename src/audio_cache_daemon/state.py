@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.held import unpack_held
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.model import Memory
 from audio_cache_daemon.own_files import decode_own, encode_own
@@ -23,6 +24,7 @@ class _StateFile(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if not 0 <= self.memory.rows < 2**63:
             raise ValueError(f"an index of {self.memory.rows} rows can't be")
+        unpack_held(self.memory.held)
 
 
 class _AuditHead(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.vectors import check_alignment, check_rows
 from audio_cache_daemon.errors import ConfigError, DeferredError, MaintenanceError
@@ -17,10 +18,11 @@ from audio_cache_daemon.eviction.recovery import recover
 from audio_cache_daemon.eviction.restore import Restored, restore_items
 from audio_cache_daemon.eviction.saved import SavedRun, TrashedItem, choose_items, read_run
 from audio_cache_daemon.eviction.trash import TrashedRun, empty_run
-from audio_cache_daemon.formats import creation_times, decode_row, row_id
+from audio_cache_daemon.formats import creation_times, decode_row, row_key
+from audio_cache_daemon.held import hold_rows, unpack_held
 from audio_cache_daemon.index_times import last_index_change
 from audio_cache_daemon.location import BGE_TEXT_NAME
-from audio_cache_daemon.model import Bools, Inventory, Memory
+from audio_cache_daemon.model import Bools, Floats, Inventory, Memory
 from audio_cache_daemon.planning import observe
 from audio_cache_daemon.reporting.audit import AuditContext, AuditLog
 from audio_cache_daemon.reporting.audit_record import AuditItem
@@ -52,31 +54,32 @@ def restore_from_trash(
         chosen = choose_items(saved, wanted)
         if not chosen.any():
             raise ConfigError(f"run {run} has no such items in the trash of {location.path}")
-        rows = _announce(log, saved, chosen)
+        keys, created = _announce(log, saved, chosen)
         restored = restore_items(inventory, saved, chosen, Execution(request.run, to_trash=False), is_live=is_live)
         for item, problem in restored.problems:
             log.append("failed", item=_as_audit_item(item), error=problem)
         until = request.now + target.settings.policy.trash.keep
+        back = restored.back & (saved.line >= 0)
         memory = memory if memory is not None else Memory(0.0, 0, {}, {})
-        held = {id_: (until, created) for place, id_, created in rows if restored.back[place]}
+        held = np.concatenate([unpack_held(memory.held), hold_rows(keys[back], until, created[back])])
+        held = hold_rows(held["id"], held["until"], held["timestamp"])
         count = len(inventory.rows) + restored.added
-        save_memory(location, replace(memory, rows=count, restored={**memory.restored, **held}))
+        save_memory(location, replace(memory, rows=count, held=held.tobytes()))
     return restored
 
 
-def _announce(log: AuditLog, saved: SavedRun, chosen: Bools) -> list[tuple[int, str, float | None]]:
-    """Say which items come back; of those with a row the place in the run, the row's id and its timestamp."""
-    rows = []
+def _announce(log: AuditLog, saved: SavedRun, chosen: Bools) -> tuple[NDArray[np.uint64], Floats]:
+    """Say which items come back; the keys and timestamps of the rows that they have, in the places of all items."""
+    keys, created = np.zeros(len(chosen), np.uint64), np.full(len(chosen), np.nan)
     for number, (place, item) in enumerate(zip(np.flatnonzero(chosen).tolist(), saved.items(chosen), strict=True)):
         log.append("restored", item=_as_audit_item(item), detail={"from": saved.run})
         row, _ = decode_row(item.line) if item.line else (None, [])
         if row is not None:
-            created = float(creation_times([row])[0])
-            rows.append((place, row_id(item.line, 0), None if np.isnan(created) else created))
+            keys[place], created[place] = row_key(item.line, 0), creation_times([row])[0]
         if number % _BATCH == 0:
             log.flush()
     log.flush()
-    return rows
+    return keys, created
 
 
 def _check_at_rest(target: Target, inventory: Inventory, now: float) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from observing import bare_cache, scan, sound, states, write_lines, write_paths
 
 from audio_cache_daemon.cache.glance import glance, look_at_files
+from audio_cache_daemon.held import NONE_HELD
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.model import Inventory
 
@@ -46,7 +47,7 @@ def test_what_is_looked_at_is_as_a_scan_has_it_and_the_rest_is_undecided(
     """Whichever rows are asked for."""
     location = hostile_cache(tmp_path_factory.mktemp("hostile"))
     rows = sorted(chosen)
-    seen = look_at_files(glance(location, {}), np.array(rows, np.int64))
+    seen = look_at_files(glance(location, NONE_HELD), np.array(rows, np.int64))
     assert_equal_items(seen, scan(location), rows)
     assert {states(seen)[row] for row in range(13) if row not in chosen} <= {"undecidable"}
 
@@ -55,7 +56,7 @@ def test_a_glance_looks_at_no_file(tmp_path: Path) -> None:
     """Roots that hang, or are gone, keep nobody from seeing what the index says."""
     location = hostile_cache(tmp_path)
     location.audio_roots[0].rename(tmp_path / "moved")
-    inventory = glance(location, {})
+    inventory = glance(location, NONE_HELD)
     assert set(states(inventory)) == {"undecidable"}
     assert len(inventory.strays) == 0
     assert states(look_at_files(inventory, np.array([0, 1])))[:2] == ["missing", "missing"]

@@ -100,7 +100,7 @@ def test_twenty_rounds_of_evict_and_restore_change_nothing(config: Path, builder
 def forget_protection(cache: Path) -> None:
     path = cache / ".audio-cache-daemon" / "state.json"
     state = json.loads(path.read_bytes())
-    state["memory"]["restored"] = {}
+    state["memory"]["held"] = ""
     path.write_text(json.dumps(state))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from msgspec.structs import replace
 
@@ -11,12 +9,13 @@ from audio_cache_daemon.cache.files import FileFinder, FileNames
 from audio_cache_daemon.cache.scan import Surroundings, open_index, scan_cache
 from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.formats import decode_row, read_lines
+from audio_cache_daemon.held import HeldRows
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.model import Ints, Inventory, ItemState, ScanNeeds
 from audio_cache_daemon.paths import Folders, PathResolver
 
 
-def glance(location: CacheLocation, pins: Mapping[str, tuple[float, float | None]]) -> Inventory:
+def glance(location: CacheLocation, pins: HeldRows) -> Inventory:
     """What the index tells of a cache, with no file looked at; CacheUnreadableError when it can't be read."""
     return scan_cache(location, ScanNeeds(files=False), Surroundings(pins=pins))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from audio_cache_daemon.cache.files import FileFinder, FileNames, NoNames, numbe
 from audio_cache_daemon.cache.index import IndexReader, ProblemLog
 from audio_cache_daemon.cache.listing import Listing, list_files
 from audio_cache_daemon.cache.neighbours import NeighbourNames, read_neighbours
+from audio_cache_daemon.cache.recall import recall
 from audio_cache_daemon.cache.retired import RetiredItems
 from audio_cache_daemon.cache.sounds import with_sounds
 from audio_cache_daemon.cache.strays import find_strays
@@ -30,11 +31,11 @@ from audio_cache_daemon.cache.tail import Tail
 from audio_cache_daemon.cache.vectors import read_arrays
 from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.errors import CacheUnreadableError
-from audio_cache_daemon.formats import identify, read_ids, sample_lines
+from audio_cache_daemon.formats import identify, sample_lines
+from audio_cache_daemon.held import NONE_HELD, HeldRows
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import (
     FileIdentity,
-    Floats,
     IndexInfo,
     Ints,
     Inventory,
@@ -63,7 +64,7 @@ class Surroundings(msgspec.Struct, frozen=True):
 
     `neighbours` are the other configured caches, `memory` is what is remembered of this one; `listing` waits for
     the files' listing that was begun ahead, and can be called once; `tail` is what was found before by this process.
-    `pins` say for the ids of pinned rows until when, and which timestamp they have. `readings` are what is known of
+    `pins` are the rows that are pinned. `readings` are what is known of
     the files' audio; what is found is added to them. Files are decoded for `decode_for` seconds at most.
     """
 
@@ -71,7 +72,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     memory: Memory | None = None
     listing: Callable[[], Listing] | None = None
     tail: Tail | None = None
-    pins: Mapping[str, tuple[float, float | None]] = msgspec.field(default_factory=dict)
+    pins: HeldRows = NONE_HELD
     readings: Readings = msgspec.field(default_factory=Readings)
     decode_for: float = math.inf
 
@@ -117,7 +118,8 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         # Of a million files 12 MB, and not needed any more.
         del finder
         audio = AudioFiles(meta.fileno(), resolver, folders)
-        rows = _read_audio(_recall(meta.fileno(), rows, around), audio, needs, around)
+        rows = recall(meta.fileno(), rows, around.memory, around.pins)
+        rows = _read_audio(rows, audio, needs, around)
         inventory = Inventory(
             location=location,
             index=IndexInfo(before, arrays, reader.torn_tail, sample_lines(meta.fileno(), int(rows.offset[-1]))),
@@ -244,19 +246,6 @@ def _note_paths(problems: ProblemLog, names: FileNames, walk: Walk) -> None:
         problems.add("unreadable_directory", place, f"is passed over: {reason}")
 
 
-def _recall(meta: int, rows: Rows, around: Surroundings) -> Rows:
-    """The rows with what is remembered of them: since when their file is missing, until when they are held."""
-    memory = around.memory
-    rows = replace(rows, pinned_until=_until(meta, rows, around.pins))
-    if memory is None:
-        return rows
-    since = rows.missing_since.copy()
-    missing = np.flatnonzero(rows.missing())
-    ids = tuple(read_ids(meta, rows.offset, missing))
-    since[missing] = [memory.missing_since.get(text, np.nan) for text in ids]
-    return replace(rows, missing_since=since, missing_ids=ids, held_until=_until(meta, rows, memory.restored))
-
-
 def _read_audio(rows: Rows, audio: AudioFiles, needs: ScanNeeds, around: Surroundings) -> Rows:
     """The rows with what their audio files tell, as far as that is asked for."""
     if needs.content:
@@ -266,20 +255,6 @@ def _read_audio(rows: Rows, audio: AudioFiles, needs: ScanNeeds, around: Surroun
 
         rows = replace(rows, decoded=decode_audio(rows, audio, around.readings.decodings, around.decode_for))
     return rows
-
-
-def _until(meta: int, rows: Rows, held: Mapping[str, tuple[float, float | None]]) -> Floats:
-    """Until when each row is held; `held` says it for ids of rows, with the rows' timestamps. NaN for the others."""
-    if not held:
-        return np.broadcast_to(np.nan, len(rows))
-    until = np.full(len(rows), np.nan)
-    times = [timestamp for _, timestamp in held.values()]
-    known = np.isin(rows.timestamp, [timestamp for timestamp in times if timestamp is not None])
-    unknown = np.isnan(rows.timestamp) & (None in times)
-    in_question = np.flatnonzero(known | unknown)
-    ids = read_ids(meta, rows.offset, in_question)
-    until[in_question] = [held.get(text, (np.nan, None))[0] for text in ids]
-    return until
 
 
 def _why_orphans_undecidable(rows: Rows, strays: Strays, neighbours: NeighbourNames) -> str | None:

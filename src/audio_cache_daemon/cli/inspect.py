@@ -16,7 +16,7 @@ from audio_cache_daemon.cli.options import Choice, cache_options
 from audio_cache_daemon.cli.screens import output, print_json, wants_json
 from audio_cache_daemon.cli.target import choose_targets
 from audio_cache_daemon.model import Ints, Inventory, ScanNeeds
-from audio_cache_daemon.pins import load_pins, pinned_until
+from audio_cache_daemon.pins import load_pins, pinned_rows
 from audio_cache_daemon.reporting.items import (
     Groups,
     ItemView,
@@ -88,7 +88,7 @@ def glance_at(target: Target) -> Inventory:
     """What the index of a cache tells, and which of its items are pinned now."""
     location = target.settings.location
     pins = {id_: pin for id_, pin in load_pins(location).items() if pin.holds(time.time())}
-    return glance(location, pinned_until(pins))
+    return glance(location, pinned_rows(pins))
 
 
 def view_rows(inventory: Inventory, numbers: Ints) -> Iterator[ItemView]:

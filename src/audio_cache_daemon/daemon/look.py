@@ -9,6 +9,7 @@ from contextlib import suppress
 import msgspec
 import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.cache.tail import Tail
@@ -16,6 +17,7 @@ from audio_cache_daemon.cache.vectors import index_fault
 from audio_cache_daemon.daemon.outlook import Outlook, foresee, foreseen
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.trash import TrashedRun, list_trash
+from audio_cache_daemon.held import unpack_held
 from audio_cache_daemon.location import CacheLocation, Root
 from audio_cache_daemon.manifest import read_note
 from audio_cache_daemon.model import Inventory
@@ -74,7 +76,7 @@ class Look(msgspec.Struct, frozen=True):
     is_consistent: bool
     disk: Root | None
     pending_since: float | None
-    restored: frozenset[str]
+    restored: NDArray[np.uint64]
     audit_sequence: int | None
     outlook: Outlook
 
@@ -120,7 +122,7 @@ def look_at(target: Target, now: float, tail: Tail | None = None, outlook: Outlo
         is_consistent=fault is None,
         disk=disk,
         pending_since=_pending_since(inventory),
-        restored=frozenset(memory.restored if memory is not None else ()),
+        restored=unpack_held(memory.held if memory is not None else b"")["id"].copy(),
         audit_sequence=_audit_sequence(location),
         outlook=outlook,
     )

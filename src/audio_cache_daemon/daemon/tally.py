@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 
+import numpy as np
+from numpy.typing import NDArray
+
 from audio_cache_daemon.daemon.look import Look
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.location import CacheLocation
@@ -20,7 +23,7 @@ class Tally:
 
     def __init__(self, location: CacheLocation, rules: Iterable[str]) -> None:
         self._cache = location.name
-        self._restored: frozenset[str] | None = None
+        self._restored: NDArray[np.uint64] | None = None
         self._sequence = _last_record(location)
         self.samples: Samples = zero_counts(self._cache, rules)
 
@@ -43,7 +46,7 @@ class Tally:
 
     def count_look(self, look: Look) -> None:
         """Count what others did with our own commands since the last look."""
-        restored = len(look.restored - self._restored) if self._restored is not None else 0
+        restored = len(np.setdiff1d(look.restored, self._restored)) if self._restored is not None else 0
         self._restored = look.restored
         sequence = look.audit_sequence or 0
         records, self._sequence = max(0, sequence - self._sequence), sequence

@@ -14,6 +14,7 @@ from audio_cache_daemon.digests import Digests, digests_path
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, write_durably
 from audio_cache_daemon.formats import read_ids
+from audio_cache_daemon.held import unpack_held
 from audio_cache_daemon.likenesses import Likenesses, digest_vectors, likenesses_path
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import Inventory, Memory, Plan, Settled, Sounds
@@ -40,8 +41,8 @@ def remember(plan: Plan, previous: Memory | None) -> Memory:
         if root.device is not None and root.inode is not None
     }
     rows = len(inventory.rows) - len(plan.rows)
-    held = previous.restored.items() if previous is not None else ()
-    restored = {row: (until, timestamp) for row, (until, timestamp) in held if until > plan.now}
+    held = unpack_held(previous.held if previous is not None else b"")
+    restored = held[held["until"] > plan.now].tobytes()
     return Memory(plan.now, rows, roots, dict(zip(ids, since.tolist(), strict=True)), restored)
 
 

@@ -6,7 +6,6 @@ takes it up. What was restored is noted in the run's directory, and the run leav
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 
@@ -23,6 +22,7 @@ from audio_cache_daemon.eviction.reconcile import rewrite_index
 from audio_cache_daemon.eviction.removal import look_again, remove_run
 from audio_cache_daemon.eviction.retire import bring_back, find_rows, note_brought_back
 from audio_cache_daemon.eviction.saved import SavedRun, TrashedItem
+from audio_cache_daemon.formats import row_key
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.manifest import TRASH, ManifestEntry
 from audio_cache_daemon.model import Bools, FileIdentity, Ints, Inventory
@@ -85,16 +85,12 @@ def _rows_retired(inventory: Inventory, saved: SavedRun, chosen: Bools) -> Ints:
 def _lines_there(location: CacheLocation, saved: SavedRun, chosen: Bools) -> Bools:
     """Which of the chosen items have a row in the index, to the letter; but for one chance in 2^64."""
     with (location.path / META_NAME).open("rb") as meta:
-        present = np.sort(np.fromiter((_hash(line) for line in meta), np.uint64))
+        present = np.sort(np.fromiter((row_key(line, 0) for line in meta), np.uint64))
     with_lines = chosen & (saved.line >= 0)
     there = np.zeros(len(chosen), np.bool_)
-    hashes = (_hash(item.line) for item in saved.items(with_lines))
+    hashes = (row_key(item.line, 0) for item in saved.items(with_lines))
     there[with_lines] = are_among(np.fromiter(hashes, np.uint64), present)
     return there
-
-
-def _hash(line: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(line.rstrip(b"\r\n"), digest_size=8).digest())
 
 
 def _ids(saved: SavedRun, which: Bools) -> Iterator[str]:
