@@ -129,7 +129,10 @@ class World:
     def zeroed(self, name: str) -> set[bytes]:
         """The lines of retired items whose vectors of an array are saved, so that they are zero."""
         return {
-            line + b"\n" for run in load_retired(self.location) if (run.directory / name).exists() for line in run.lines
+            line + b"\n"
+            for run in load_retired(self.location)
+            if (run.directory / name).exists()
+            for _, line in run.items()
         }
 
     def retired_in_index(self) -> set[bytes]:

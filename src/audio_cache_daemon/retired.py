@@ -6,16 +6,18 @@ moves. Whether its line is still there, and its file still in its place, is told
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+import numpy as np
 
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, ManifestEntry, RunNote, read_manifest, read_note
-from audio_cache_daemon.model import FileIdentity
+from audio_cache_daemon.model import Bools, FileIdentity, Ints
 from audio_cache_daemon.own_files import decode_own, own_subdirectories
 
 RETIRED = "retired"
@@ -41,22 +43,41 @@ class WriterMark(msgspec.Struct, frozen=True):
 
 
 class RetiredRun(msgspec.Struct, frozen=True):
-    """What one run retired: a directory with manifest, rows and vectors.
+    """What one run retired and that wasn't brought back: a directory with manifest, rows and vectors.
 
-    `entries` are those that weren't brought back, each with its saved line; `place` counts them as the manifest and
-    the saved vectors do.
+    Of each item, in parallel columns: its `place` in the manifest, by which the saved vectors go too, the `row` of the
+    index in which it was, and its file's root, size, inode and mtime, if it `has_file`.
     """
 
     directory: Path
     note: RunNote
     mark: WriterMark | None
-    entries: tuple[ManifestEntry, ...]
-    lines: tuple[bytes, ...]
-    places: tuple[int, ...]
+    place: Ints
+    row: Ints
+    root: Ints
+    size: Ints
+    inode: Ints
+    mtime_ns: Ints
+    has_file: Bools
+
+    def __len__(self) -> int:
+        return len(self.place)
 
     @property
     def run(self) -> str:
         return self.directory.name
+
+    def items(self) -> Iterator[tuple[ManifestEntry, bytes]]:
+        """What the manifest says of each item, and its line, without its end; both are read from there each time."""
+        places = iter(self.place.tolist())
+        wanted = next(places, None)
+        for place, item in enumerate(_read_items(self.directory, len(self.note.roots)) if wanted is not None else ()):
+            if place == wanted:
+                yield item
+                wanted = next(places, None)
+
+    def entries(self) -> Iterator[ManifestEntry]:
+        return (entry for entry, _ in self.items())
 
 
 def load_retired(location: CacheLocation) -> tuple[RetiredRun, ...]:
@@ -85,29 +106,30 @@ def read_restored(directory: Path) -> frozenset[str]:
 def _load(directory: Path) -> RetiredRun:
     try:
         note, restored, mark = read_note(directory), read_restored(directory), _read_mark(directory)
-        read = [
-            (place, entry, line)
-            for place, (entry, line) in enumerate(_read_entries(directory, len(note.roots)))
-            if entry.id not in restored
-        ]
     except (OSError, ValueError) as error:
-        raise InconsistentIndexError(
-            f"{directory} can't be read: {error}; it says which items are retired and where their files are, so "
-            "nothing is changed without it: mend it, or move it away to let its items be"
-        ) from None
-    return RetiredRun(
-        directory,
-        note,
-        mark,
-        tuple(entry for _, entry, _ in read),
-        tuple(line for _, _, line in read),
-        tuple(place for place, _, _ in read),
+        raise _unreadable(directory, error) from None
+    told = array("q")
+    for number, (entry, _) in enumerate(_read_items(directory, len(note.roots))):
+        if entry.id not in restored:
+            told.extend((number, entry.row, entry.root, entry.size, entry.inode, entry.mtime_ns, entry.file != ""))
+    place, row, root, size, inode, mtime_ns, has_file = np.frombuffer(told, np.int64).reshape(-1, 7).T.copy()
+    return RetiredRun(directory, note, mark, place, row, root, size, inode, mtime_ns, has_file.astype(np.bool_))
+
+
+def _read_items(directory: Path, roots: int) -> Iterator[tuple[ManifestEntry, bytes]]:
+    try:
+        with (directory / ROWS_NAME).open("rb") as rows:
+            lines = (line.removesuffix(b"\n") for line in rows)
+            yield from zip(read_manifest(directory / MANIFEST_NAME, roots), lines, strict=True)
+    except (OSError, ValueError) as error:
+        raise _unreadable(directory, error) from None
+
+
+def _unreadable(directory: Path, error: Exception) -> InconsistentIndexError:
+    return InconsistentIndexError(
+        f"{directory} can't be read: {error}; it says which items are retired and where their files are, so "
+        "nothing is changed without it: mend it, or move it away to let its items be"
     )
-
-
-def _read_entries(directory: Path, roots: int) -> Iterator[tuple[ManifestEntry, bytes]]:
-    lines = (directory / ROWS_NAME).read_bytes().removesuffix(b"\n").split(b"\n")
-    yield from zip(read_manifest(directory / MANIFEST_NAME, roots), lines, strict=True)
 
 
 def _read_mark(directory: Path) -> WriterMark | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import compress
 
 import msgspec
 import numpy as np
@@ -21,8 +22,7 @@ from audio_cache_daemon.eviction.space import free_bytes
 from audio_cache_daemon.eviction.trash import TrashedRun, empty_run, expired_runs, list_trash
 from audio_cache_daemon.index_times import last_index_change
 from audio_cache_daemon.location import CLAP_AUDIO_NAME, CacheLocation
-from audio_cache_daemon.manifest import ManifestEntry
-from audio_cache_daemon.model import Inventory, ItemState, OutcomeKind, Plan
+from audio_cache_daemon.model import Bools, Inventory, ItemState, OutcomeKind, Plan
 from audio_cache_daemon.reporting.audit import AuditLog
 from audio_cache_daemon.reporting.audit_record import AuditItem
 from audio_cache_daemon.reporting.run_audit import record_outcome
@@ -34,6 +34,9 @@ from audio_cache_daemon.state import load_memory
 from audio_cache_daemon.units import format_size
 
 _NO_MARK = WriterMark(1)
+
+_BATCH = 1000
+"""Audit records that are written and flushed together."""
 
 COMPACT_FROM = 0.25
 """The share of retired rows from which dropping them is worth a rewrite of the whole index."""
@@ -112,24 +115,25 @@ def release_pending(
     rule = _release_rule(inventory, target.settings.writer, request.now, is_stopped=is_stopped)
     total, first = Released(), 0
     for run in runs:
-        mine = slice(first, first + len(run.entries))
-        first += len(run.entries)
+        mine = slice(first, first + len(run))
+        first += len(run)
         proven = is_stopped or not retired.undone[mine].any()
         why = why_release(run.mark or _NO_MARK, run.note.time, request.now, rule) if proven else None
-        entries = [entry for entry, waits in zip(run.entries, retired.pending[mine].tolist(), strict=True) if waits]
-        if why is not None and entries:
-            total = _release_run(target, run, entries, request.now, log).after(total, why)
+        if why is not None and retired.pending[mine].any():
+            total = _release_run(target, run, retired.pending[mine], request.now, log).after(total, why)
     return total
 
 
-def _release_run(target: Target, run: RetiredRun, entries: list[ManifestEntry], now: float, log: AuditLog) -> Released:
+def _release_run(target: Target, run: RetiredRun, waits: Bools, now: float, log: AuditLog) -> Released:
     location, trash = target.settings.location, target.settings.policy.trash
-    make_room_in_trash(target, sum(entry.size for entry in entries), now, log)
-    for entry in entries:
+    make_room_in_trash(target, int(run.size[waits].sum()), now, log)
+    for number, entry in enumerate(compress(run.entries(), waits), start=1):
         log.append("removed", item=AuditItem(id=entry.id, path=entry.file, bytes=entry.size), detail={"of": run.run})
+        if number % _BATCH == 0:
+            log.flush()
     log.flush()
     files = size = failed = denied = 0
-    for outcome in release_files(location, run, entries, now, to_trash=trash.keep > 0):
+    for outcome in release_files(location, run, compress(run.entries(), waits), now, to_trash=trash.keep > 0):
         record_outcome(log, outcome)
         files += outcome.kind == OutcomeKind.EVICTED
         failed += outcome.kind == OutcomeKind.FAILED
@@ -211,7 +215,7 @@ def _keep_items_without_files(inventory: Inventory, now: float) -> None:
     """
     retired = inventory.retired
     for number, run in enumerate(load_retired(inventory.location)):
-        if (retired.row[retired.run == number] >= 0).any() and not any(entry.file for entry in run.entries):
+        if (retired.row[retired.run == number] >= 0).any() and not run.has_file.any():
             open_in_trash(inventory.location, run, now)
 
 

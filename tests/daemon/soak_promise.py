@@ -153,7 +153,7 @@ def lacks_texts(place: Place) -> bool:
 def write_arrays(place: Place) -> None:
     """Make the arrays anew from the lines, with zeros for what is retired: what the generator's people would do."""
     path = place.location.path
-    retired = {line + b"\n" for run in load_retired(place.location) for line in run.lines}
+    retired = {line + b"\n" for run in load_retired(place.location) for _, line in run.items()}
     lines = (path / META_NAME).read_bytes().splitlines(keepends=True)
     vectors = [embed.__wrapped__(json.loads(line)["prompt"], 0) for line in lines]
     for name in ARRAY_NAMES:

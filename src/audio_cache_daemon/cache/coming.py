@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from contextlib import suppress
 
+import numpy as np
 from msgspec.structs import replace
 
 from audio_cache_daemon.location import CacheLocation, Root
@@ -35,11 +36,10 @@ def _trash_bytes(location: CacheLocation) -> Counter[bytes]:
 
 def _pending_bytes(location: CacheLocation, retired: Retired) -> Counter[bytes]:
     found: Counter[bytes] = Counter()
-    entries = (
-        ((run.note.roots[entry.root], entry.size) for run in load_retired(location) for entry in run.entries)
-        if retired.pending.any()
-        else ()
-    )
-    for (root, size), waits in zip(entries, retired.pending.tolist(), strict=False):
-        found[root] += size if waits else 0
+    first = 0
+    for run in load_retired(location) if retired.pending.any() else ():
+        waits = retired.pending[first : first + len(run)]
+        first += len(run)
+        for root in np.unique(run.root[waits]).tolist():
+            found[run.note.roots[root]] += int(run.size[waits & (run.root == root)].sum())
     return found

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.formats import iter_blocks, read_lines, read_vectors
@@ -26,10 +29,12 @@ def find_retired_rows(runs: Sequence[RetiredRun], meta: int, offset: Ints, are_b
     inode = os.fstat(meta).st_ino
     found = [_find_at_number(run, meta, offset, inode) for run in runs]
     rows = np.concatenate(found) if found else np.empty(0, np.int64)
-    lines = [line for run in runs for line in run.lines]
     wanted: dict[bytes, list[int]] = {}
-    for entry in np.flatnonzero(rows < 0).tolist():
-        wanted.setdefault(lines[entry], []).append(entry)
+    lost = rows < 0
+    if lost.any():
+        lines = (line for run in runs for _, line in run.items())
+        for entry, line in zip(np.flatnonzero(lost).tolist(), compress(lines, lost), strict=True):
+            wanted.setdefault(line, []).append(entry)
     if wanted:
         for line, numbers in _search(meta, wanted, set(rows.tolist())).items():
             places = np.array(numbers, np.int64)
@@ -39,12 +44,14 @@ def find_retired_rows(runs: Sequence[RetiredRun], meta: int, offset: Ints, are_b
 
 
 def _find_at_number(run: RetiredRun, meta: int, offset: Ints, inode: int) -> Ints:
-    numbers = np.array([entry.row for entry in run.entries], np.int64)
-    known = np.flatnonzero(numbers < len(offset) - 1) if run.note.index == inode else numbers[:0]
-    rows = np.full(len(numbers), -1, np.int64)
-    for entry, line in zip(known.tolist(), read_lines(meta, offset, numbers[known]), strict=True):
-        if line.rstrip(b"\r\n") == run.lines[entry].rstrip(b"\r"):
-            rows[entry] = numbers[entry]
+    rows = np.full(len(run), -1, np.int64)
+    if run.note.index != inode:
+        return rows
+    known = run.row < len(offset) - 1
+    saved = compress((line for _, line in run.items()), known)
+    there = read_lines(meta, offset, run.row[known])
+    same = (one.rstrip(b"\r\n") == other.rstrip(b"\r") for one, other in zip(there, saved, strict=True))
+    rows[known] = np.where(np.fromiter(same, np.bool_), run.row[known], -1)
     return rows
 
 
@@ -125,7 +132,7 @@ class RetiredItems:
         numbers = {os.fsencode(root): number for number, root in enumerate(self._location.audio_roots)}
         folders: dict[tuple[int, str], Folder] = {}
         for run in self._runs:
-            for entry in run.entries:
+            for entry in run.entries():
                 root = numbers.get(run.note.roots[entry.root]) if entry.file else None
                 if root is None:
                     yield 0
@@ -140,11 +147,9 @@ class RetiredItems:
 
     def _look_up(self, walk: Walk) -> Bools:
         """Which entries' files lie in their places as they were."""
-        entries = [entry for run in self._runs for entry in run.entries]
         places, unchanged = walk.find(self.keys)
         for name in ("size", "inode", "mtime_ns") if unchanged.any() else ():
-            found = getattr(walk.files, name)[places]
-            unchanged &= found == np.array([getattr(entry, name) for entry in entries], np.int64)
+            unchanged &= getattr(walk.files, name)[places] == self._column(name)
         return unchanged
 
     def find_files(self, in_use: Callable[[], Iterable[Ints]], unresolved: Collection[int]) -> Retired:
@@ -153,17 +158,22 @@ class RetiredItems:
         A file that a row means, by one of the keys `in_use` or perhaps by an unresolved name (its hash), isn't
         pending: it is that row's.
         """
-        entries = [entry for run in self._runs for entry in run.entries]
-        if not entries:
-            return Retired(tuple(run.run for run in self._runs))
-        names = (entry.file.rpartition("/")[2] for entry in entries)
-        pending = self._unchanged & np.fromiter(
-            (bool(name) and hash(name) not in unresolved for name in names), np.bool_, len(entries)
-        )
+        runs = tuple(run.run for run in self._runs)
+        if not len(self.rows):
+            return Retired(runs)
+        has_file = self._column("has_file")
+        pending = self._unchanged & has_file
+        if unresolved:
+            names = (entry.file.rpartition("/")[2] for run in self._runs for entry in run.entries())
+            pending &= np.fromiter((hash(name) not in unresolved for name in names), np.bool_, len(pending))
         pending &= ~_are_among(self.keys, in_use())
-        sizes = np.array([entry.size if entry.file else 0 for entry in entries], np.int64)
-        numbers = np.repeat(np.arange(len(self._runs)), [len(run.entries) for run in self._runs])
-        return Retired(tuple(run.run for run in self._runs), numbers, self.rows, pending, sizes, self._undone)
+        sizes = np.where(has_file, self._column("size"), 0)
+        numbers = np.repeat(np.arange(len(runs)), [len(run) for run in self._runs])
+        return Retired(runs, numbers, self.rows, pending, sizes, self._undone)
+
+    def _column(self, name: str) -> NDArray[Any]:
+        """A column of all runs, in their order."""
+        return np.concatenate([getattr(run, name) for run in self._runs])
 
 
 def _are_among(few: Ints, many: Iterable[Ints]) -> Bools:

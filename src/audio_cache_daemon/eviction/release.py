@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory
@@ -19,7 +19,7 @@ from audio_cache_daemon.retired import RETIRED, UNFINISHED, RetiredRun
 
 
 def release_files(
-    location: CacheLocation, run: RetiredRun, entries: list[ManifestEntry], now: float, *, to_trash: bool
+    location: CacheLocation, run: RetiredRun, entries: Iterable[ManifestEntry], now: float, *, to_trash: bool
 ) -> Iterator[Outcome]:
     """Take away the files of some entries of a run: into the trash, with its rows and vectors, or for good.
 

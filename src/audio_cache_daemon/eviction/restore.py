@@ -25,7 +25,7 @@ from audio_cache_daemon.eviction.saved import SavedRun, TrashedItem
 from audio_cache_daemon.formats import row_key
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.manifest import TRASH, ManifestEntry
-from audio_cache_daemon.model import Bools, FileIdentity, Ints, Inventory
+from audio_cache_daemon.model import Bools, FileIdentity, Inventory
 from audio_cache_daemon.own_files import encode_own
 from audio_cache_daemon.paths import Folders
 from audio_cache_daemon.retired import RESTORED_NAME, RETIRED, read_restored
@@ -54,7 +54,7 @@ def restore_items(
     """
     location = inventory.location
     try:
-        row = _rows_retired(inventory, saved, chosen)
+        row = find_rows(inventory, saved.run, len(chosen))
         # A row that isn't retired and is there came back before: that was interrupted before it was noted here.
         there = _lines_there(location, saved, chosen)
         movable = chosen & (there | (saved.line < 0)) if is_live else chosen
@@ -71,15 +71,6 @@ def restore_items(
         reason = f"{error.filename or saved.directory}: {error.strerror}"
         raise MaintenanceError(f"{reason}; no row was restored") from None
     return Restored(back, tuple(problems), int(added.sum()))
-
-
-def _rows_retired(inventory: Inventory, saved: SavedRun, chosen: Bools) -> Ints:
-    """For each of the chosen items the row that is still in the index, retired; -1: none."""
-    rows = np.full(len(chosen), -1)
-    retired = find_rows(inventory, saved.run)
-    if retired:
-        rows[chosen] = [retired.get(id_, -1) for id_ in _ids(saved, chosen)]
-    return rows
 
 
 def _lines_there(location: CacheLocation, saved: SavedRun, chosen: Bools) -> Bools:

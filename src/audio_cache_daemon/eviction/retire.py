@@ -104,7 +104,7 @@ def _save_late(location: CacheLocation, run: RetiredRun, info: ArrayInfo, rows: 
     descriptor = open_regular(location.path / info.name)
     try:
         for place, vector in zip(order.tolist(), read_vectors(descriptor, info, rows[order]), strict=True):
-            vectors[run.places[place]] = vector
+            vectors[run.place[place]] = vector
     finally:
         os.close(descriptor)
     content = array_header(info, len(vectors)) + b"".join(vectors)
@@ -138,11 +138,13 @@ def forget_verified(location: CacheLocation) -> None:
     sync_directory(path.parent)
 
 
-def find_rows(inventory: Inventory, run: str) -> dict[str, int]:
-    """The rows in the index that a run retired, by the ids of its items."""
-    entries = [(loaded.run, entry.id) for loaded in load_retired(inventory.location) for entry in loaded.entries]
-    rows = inventory.retired.row.tolist()
-    return {name: row for (of, name), row in zip(entries, rows, strict=True) if of == run and row >= 0}
+def find_rows(inventory: Inventory, run: str, count: int) -> Ints:
+    """The row in the index of each of the `count` items in the manifest of a run; -1 for one that isn't retired."""
+    rows, retired = np.full(count, -1), inventory.retired
+    for number, loaded in enumerate(load_retired(inventory.location)):
+        if loaded.run == run:
+            rows[loaded.place] = retired.row[retired.run == number]
+    return rows
 
 
 def bring_back(inventory: Inventory, directory: Path, rows: Ints, saved: Ints) -> None:

@@ -36,9 +36,9 @@ def list_pending(location: CacheLocation) -> list[TrashedRun]:
     """The runs whose items are retired and whose files are still in their places; they can be brought back as well."""
     trashed = {directory.name for directory in _directories(location)}
     return [
-        TrashedRun(run.run, run.note.time, len(run.entries), sum(entry.size for entry in run.entries if entry.file))
+        TrashedRun(run.run, run.note.time, len(run), int(run.size[run.has_file].sum()))
         for run in load_retired(location)
-        if run.run not in trashed and run.entries
+        if run.run not in trashed and len(run)
     ]
 
 
