@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 _AT_FDCWD = -100
@@ -18,15 +20,8 @@ def exchange(ours: Path, theirs: Path) -> None:
     Where the file system can't do that, `ours` is renamed over `theirs`, which got a second name before, so that
     there is always one or the other; what a crash leaves of that, `settle` puts right.
     """
-    library = ctypes.CDLL(None, use_errno=True)
-    renameat2 = getattr(library, "renameat2", None)
-    if renameat2 is not None:
-        arguments = (_AT_FDCWD, os.fsencode(ours), _AT_FDCWD, os.fsencode(theirs), _RENAME_EXCHANGE)
-        if renameat2(*arguments) == 0:
-            return
-        code = ctypes.get_errno()
-        if code not in (errno.ENOSYS, errno.EINVAL, errno.ENOTTY):
-            raise OSError(code, os.strerror(code), str(theirs))
+    if _rename((_AT_FDCWD, os.fspath(ours)), (_AT_FDCWD, os.fspath(theirs)), _RENAME_EXCHANGE):
+        return
     os.link(theirs, _aside(ours), follow_symlinks=False)
     try:
         ours.rename(theirs)
@@ -51,14 +46,27 @@ def _aside(ours: Path) -> Path:
 
 def rename_to_free_name(source: tuple[int, str], target: tuple[int, str]) -> None:
     """Rename a file, of an open directory each; FileExistsError, and nothing done, when the new name is taken."""
-    library = ctypes.CDLL(None, use_errno=True)
-    renameat2 = getattr(library, "renameat2", None)
-    if renameat2 is not None:
-        names = (source[0], os.fsencode(source[1]), target[0], os.fsencode(target[1]))
-        if renameat2(*names, _RENAME_NOREPLACE) == 0:
-            return
-        code = ctypes.get_errno()
-        if code not in (errno.ENOSYS, errno.EINVAL, errno.ENOTTY):
-            raise OSError(code, os.strerror(code), target[1])
+    if _rename(source, target, _RENAME_NOREPLACE):
+        return
     os.link(source[1], target[1], src_dir_fd=source[0], dst_dir_fd=target[0], follow_symlinks=False)
     os.unlink(source[1], dir_fd=source[0])
+
+
+def _rename(source: tuple[int, str], target: tuple[int, str], flag: int) -> bool:
+    """Rename in one step, as the flag says; false where system or file system can't, OSError when it fails."""
+    renameat2 = _find_renameat2()
+    if renameat2 is None:
+        return False
+    if renameat2(source[0], os.fsencode(source[1]), target[0], os.fsencode(target[1]), flag) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code not in (errno.ENOSYS, errno.EINVAL, errno.ENOTTY):
+        raise OSError(code, os.strerror(code), target[1])
+    return False
+
+
+@cache
+def _find_renameat2() -> Callable[..., int] | None:
+    """Once: to look for it makes classes each time, 3 kB that only the garbage collector would take away again."""
+    found: Callable[..., int] | None = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    return found
