@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from cache_runs import audio_files, execute, kinds, open_trash, plan_policy
+from cache_runs import DROP, audio_files, execute, kinds, open_trash, plan_policy
 
+from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.eviction.execute import execute_plan
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.recovery import recover
 from audio_cache_daemon.location import CacheLocation
-from builders import CacheBuilder
+from audio_cache_daemon.maintenance import run_maintenance
+from audio_cache_daemon.request import RunRequest, Target
+from audio_cache_daemon.undo import restore_from_trash
+from builders import NOW, CacheBuilder
 
 GOING, STAYING = 1500, 300
 
@@ -70,3 +75,22 @@ def test_what_is_left_when_it_ends_early_goes_with_the_recovery(location: CacheL
     if to_trash:
         trash = open_trash(location)
         assert all(trash.file(entry).exists() for entry in trash.entries)
+
+
+def test_nothing_a_file_waits_for_the_garbage_collector(location: CacheLocation) -> None:
+    """It is switched off in a command: of a million files that go, and come back, each would leave its part."""
+    target = Target(
+        CacheSettings(location, DROP, WriterSettings(mode="stopped")), location.state_directory / "audit.jsonl"
+    )
+    gc.collect()
+    gc.disable()
+    try:
+        report = run_maintenance(target, RunRequest(NOW, "run-1"), lambda: NOW)
+        assert report.outcome is not None
+        assert report.outcome.evicted == GOING
+        assert gc.collect() < GOING
+        restored = restore_from_trash(target, RunRequest(NOW, "run-2"), "run-1", (), lambda: NOW)
+        assert int(restored.back.sum()) == GOING
+        assert gc.collect() < GOING
+    finally:
+        gc.enable()
