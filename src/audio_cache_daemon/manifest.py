@@ -10,7 +10,9 @@ What is read is checked: files are moved and removed by it, and whoever can writ
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -91,6 +93,32 @@ def read_manifest(path: Path, roots: int | None = None) -> Iterator[ManifestEntr
             if entry.file and not 0 <= entry.root < (roots if roots is not None else sys.maxsize):
                 raise _unreadable(path, f"{entry.file!r} is in audio root {entry.root}, of which the run has none")
             yield entry
+
+
+class ManifestSummary(msgspec.Struct, frozen=True):
+    """How many entries a manifest has, and the bytes of the files that go with them, by audio root."""
+
+    entries: int
+    bytes: Mapping[int, int]
+
+
+def summarize_manifest(path: Path, roots: int) -> ManifestSummary:
+    """The summary of the manifest of a run that had so many audio roots; OSError or StateUnreadableError as above.
+
+    It is read once, since nobody changes it any more: in a service that looks each minute a full trash is long.
+    """
+    found = path.stat()
+    return _summarize(path, roots, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@lru_cache(maxsize=4096)
+def _summarize(path: Path, roots: int, _identity: tuple[int, ...]) -> ManifestSummary:
+    entries, sizes = 0, Counter[int]()
+    for entry in read_manifest(path, roots):
+        entries += 1
+        if entry.file:
+            sizes[entry.root] += entry.size
+    return ManifestSummary(entries, sizes)
 
 
 def _unreadable(path: Path, reason: object) -> StateUnreadableError:

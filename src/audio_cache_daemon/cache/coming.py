@@ -10,7 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from audio_cache_daemon.location import CacheLocation, Root
-from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, read_manifest, read_note
+from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, read_note, summarize_manifest
 from audio_cache_daemon.model import Retired
 from audio_cache_daemon.own_files import own_subdirectories
 from audio_cache_daemon.retired import load_retired
@@ -28,9 +28,8 @@ def _trash_bytes(location: CacheLocation) -> Counter[bytes]:
         # What can't be read there frees nothing, and is told of by the commands that are about the trash.
         with suppress(OSError, ValueError):
             note = read_note(directory)
-            for entry in read_manifest(directory / MANIFEST_NAME, len(note.roots)):
-                if entry.file:
-                    found[note.roots[entry.root]] += entry.size
+            for root, size in summarize_manifest(directory / MANIFEST_NAME, len(note.roots)).bytes.items():
+                found[note.roots[root]] += size
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from audio_cache_daemon.errors import ConfigError, MaintenanceError
 from audio_cache_daemon.eviction.directories import open_state_directory
 from audio_cache_daemon.eviction.removal import remove_for_good, remove_run
 from audio_cache_daemon.location import CacheLocation
-from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, RunNote, read_manifest, read_note
+from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, RunNote, read_manifest, read_note, summarize_manifest
 from audio_cache_daemon.own_files import own_subdirectories
 from audio_cache_daemon.retired import RETIRED, UNFINISHED, load_retired
 
@@ -68,15 +68,16 @@ def empty_run(location: CacheLocation, run: str) -> tuple[str, ...]:
     ours = {os.fsencode(root): root for root in (location.path, *location.audio_roots)}
     try:
         note = read_note(directory)
-        entries = [entry for entry in read_manifest(directory / MANIFEST_NAME, len(note.roots)) if entry.file]
+        # Once as a whole, so that nothing is begun by a manifest that can't be read.
+        summarize_manifest(directory / MANIFEST_NAME, len(note.roots))
         left = []
         for number, named in enumerate(note.roots):
-            names = [entry.name for entry in entries if entry.root == number]
+            names = _names_in_root(directory / MANIFEST_NAME, len(note.roots), number)
             if named in ours:
                 _empty_directory(ours[named], run, names)
-            elif names:
+            elif count := sum(1 for _ in names):
                 place = os.fsdecode(named)
-                left.append(f"{len(names)} files of run {run} stay: {place} is no longer an audio root of the cache")
+                left.append(f"{count} files of run {run} stay: {place} is no longer an audio root of the cache")
         # What was written down goes last: as long as it is there, emptying can be taken up again.
         remove_run(directory)
     except OSError as error:
@@ -109,12 +110,16 @@ def _read_runs(location: CacheLocation) -> Iterator[TrashedRun]:
     for directory in _directories(location):
         with suppress(OSError, ValueError):
             note: RunNote = read_note(directory)
-            entries = read_manifest(directory / MANIFEST_NAME, len(note.roots))
-            sizes = [entry.size if entry.file else 0 for entry in entries]
-            yield TrashedRun(directory.name, note.time, len(sizes), sum(sizes))
+            summary = summarize_manifest(directory / MANIFEST_NAME, len(note.roots))
+            yield TrashedRun(directory.name, note.time, summary.entries, sum(summary.bytes.values()))
 
 
-def _empty_directory(root: Path, run: str, names: list[str]) -> None:
+def _names_in_root(manifest: Path, roots: int, root: int) -> Iterator[str]:
+    """The names in the trash of the files of one audio root."""
+    return (entry.name for entry in read_manifest(manifest, roots) if entry.file and entry.root == root)
+
+
+def _empty_directory(root: Path, run: str, names: Iterable[str]) -> None:
     try:
         trash = open_state_directory(root, TRASH)
     except FileNotFoundError:
@@ -126,7 +131,7 @@ def _empty_directory(root: Path, run: str, names: list[str]) -> None:
         os.close(trash)
 
 
-def _remove_from(trash: int, run: str, names: list[str]) -> None:
+def _remove_from(trash: int, run: str, names: Iterable[str]) -> None:
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     directory = os.open(run, flags, dir_fd=trash)
     try:
