@@ -29,9 +29,6 @@ from audio_cache_daemon.reporting.audit_record import AuditItem
 from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.state import load_memory
 
-_BATCH = 1000
-"""Records that are written and flushed together."""
-
 
 def restore_from_trash(
     target: Target, request: RunRequest, run: str, wanted: Collection[str], clock: Callable[[], float]
@@ -71,13 +68,12 @@ def restore_from_trash(
 def _announce(log: AuditLog, saved: SavedRun, chosen: Bools) -> tuple[NDArray[np.uint64], Floats]:
     """Say which items come back; the keys and timestamps of the rows that they have, in the places of all items."""
     keys, created = np.zeros(len(chosen), np.uint64), np.full(len(chosen), np.nan)
-    for number, (place, item) in enumerate(zip(np.flatnonzero(chosen).tolist(), saved.items(chosen), strict=True)):
+    for place, item in zip(np.flatnonzero(chosen).tolist(), saved.items(chosen), strict=True):
         log.append("restored", item=_as_audit_item(item), detail={"from": saved.run})
         row, _ = decode_row(item.line) if item.line else (None, [])
         if row is not None:
             keys[place], created[place] = row_key(item.line, 0), creation_times([row])[0]
-        if number % _BATCH == 0:
-            log.flush()
+        log.flush_if_long()
     log.flush()
     return keys, created
 

@@ -35,9 +35,6 @@ from audio_cache_daemon.units import format_size
 
 _NO_MARK = WriterMark(1)
 
-_BATCH = 1000
-"""Audit records that are written and flushed together."""
-
 COMPACT_FROM = 0.25
 """The share of retired rows from which dropping them is worth a rewrite of the whole index."""
 
@@ -127,10 +124,9 @@ def release_pending(
 def _release_run(target: Target, run: RetiredRun, waits: Bools, now: float, log: AuditLog) -> Released:
     location, trash = target.settings.location, target.settings.policy.trash
     make_room_in_trash(target, int(run.size[waits].sum()), now, log)
-    for number, entry in enumerate(compress(run.entries(), waits), start=1):
+    for entry in compress(run.entries(), waits):
         log.append("removed", item=AuditItem(id=entry.id, path=entry.file, bytes=entry.size), detail={"of": run.run})
-        if number % _BATCH == 0:
-            log.flush()
+        log.flush_if_long()
     log.flush()
     files = size = failed = denied = 0
     for outcome in release_files(location, run, compress(run.entries(), waits), now, to_trash=trash.keep > 0):

@@ -43,6 +43,10 @@ class AuditContext(msgspec.Struct, frozen=True):
     config: str | None = None
 
 
+_LONG = 2000
+"""Records that are worth a wait for the disk: a megabyte in memory."""
+
+
 class AuditFields(TypedDict, total=False):
     """What one record says beyond its context. `detail` must hold no prompts and no file names made from them."""
 
@@ -93,6 +97,11 @@ class AuditLog:
     def append(self, event: str, **fields: Unpack[AuditFields]) -> None:
         """Say `event` at the next flush, with the time of now."""
         self._pending.append(self._record(event, fields))
+
+    def flush_if_long(self) -> None:
+        """Flush if many records wait: a million at once would take a gigabyte."""
+        if len(self._pending) >= _LONG:
+            self.flush()
 
     def flush(self) -> None:
         """Write what was appended, in one piece, and wait until the disk has it.

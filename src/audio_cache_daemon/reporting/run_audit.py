@@ -10,9 +10,6 @@ from audio_cache_daemon.reporting.audit_record import AuditItem
 from audio_cache_daemon.reporting.evictions import iter_evictions
 from audio_cache_daemon.reporting.run_summary import summarize_plan
 
-_BATCH = 2000
-"""Announcements written and flushed together: one wait for the disk a batch, a megabyte in memory."""
-
 _EVENTS = {OutcomeKind.CHANGED: "skipped", OutcomeKind.GONE: "skipped", OutcomeKind.FAILED: "failed"}
 
 
@@ -36,11 +33,10 @@ def record_plan(log: AuditLog, plan: Plan, *, retires: bool = False) -> None:
     AuditError: nothing may be removed.
     """
     log.append("plan", detail=summarize_plan(plan))
-    for number, eviction in enumerate(iter_evictions(plan), start=1):
+    for eviction in iter_evictions(plan):
         event = "retired" if retires and eviction.item.row is not None else "removed"
         log.append(event, rule=eviction.rule, reason=eviction.reason, item=eviction.item)
-        if number % _BATCH == 0:
-            log.flush()
+        log.flush_if_long()
     log.flush()
 
 
