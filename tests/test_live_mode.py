@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from audio_cache_daemon.cache import vectors as vectors_module
 from audio_cache_daemon.cache.glance import glance, look_at_files
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
@@ -323,17 +324,21 @@ def test_leftovers_go_at_once_under_a_running_generator(tmp_path: Path) -> None:
     assert (report.outcome.evicted, report.outcome.pending_items) == (5, 4)
 
 
-def test_a_row_whose_vectors_are_not_its_own_is_not_retired(tmp_path: Path) -> None:
-    """The proof is asked for each item that goes, and costs what goes; other rows aren't looked at."""
+@pytest.mark.parametrize("row", [0, 3, 6, 9])
+def test_a_row_whose_vectors_are_not_its_own_is_not_retired(
+    tmp_path: Path, row: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proof is asked for each item that goes, however few are read at once; other rows aren't looked at."""
+    monkeypatch.setattr(vectors_module, "_ROWS_AT_ONCE", 2)
     location = make_cache(tmp_path).write()
     for name in ARRAY_NAMES:
         array = np.load(location.path / name)
-        array[[0, 1]] = array[[1, 0]]
+        array[[row, row + 1]] = array[[row + 1, row]]
         np.save(location.path / name, array)
     before = vectors(location)
     report = run(location, live(tmp_path))
     assert report.error is not None
-    assert "row 0" in str(report.error)
+    assert f"row {row}" in str(report.error)
     assert all(np.array_equal(old, new) for old, new in zip(before, vectors(location), strict=True))
     others = replace(DROP, rules=(Rule("nine", Pattern("keep 8")),))
     assert run(location, live(tmp_path), others, name="two").result == RunResult.SUCCESS

@@ -284,7 +284,7 @@ class Retired(msgspec.Struct, frozen=True):
     """
 
     runs: tuple[str, ...] = ()
-    run: Ints = msgspec.field(default_factory=lambda: np.empty(0, np.int64))
+    run: NDArray[np.int32] = msgspec.field(default_factory=lambda: np.empty(0, np.int32))
     row: Ints = msgspec.field(default_factory=lambda: np.empty(0, np.int64))
     pending: Bools = msgspec.field(default_factory=lambda: np.empty(0, np.bool_))
     size: Ints = msgspec.field(default_factory=lambda: np.empty(0, np.int64))

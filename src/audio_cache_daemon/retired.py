@@ -6,18 +6,19 @@ moves. Whether its line is still there, and its file still in its place, is told
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from audio_cache_daemon.columns import iter_rows
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, ManifestEntry, RunNote, read_manifest, read_note
-from audio_cache_daemon.model import Bools, FileIdentity, Ints
+from audio_cache_daemon.model import FileIdentity
 from audio_cache_daemon.own_files import decode_own, own_subdirectories
 
 RETIRED = "retired"
@@ -28,6 +29,19 @@ VERIFIED_NAME = "verified.json"
 RESTORED_NAME = "restored.json"
 UNFINISHED = ".new"
 """Ends the name of a directory that isn't whole yet: what it says was not done."""
+
+
+_ITEM = np.dtype(
+    [
+        ("place", np.int64),
+        ("row", np.int64),
+        ("size", np.int64),
+        ("inode", np.int64),
+        ("mtime_ns", np.int64),
+        ("root", np.int32),
+        ("has_file", np.bool_),
+    ]
+)
 
 
 class WriterMark(msgspec.Struct, frozen=True):
@@ -45,23 +59,17 @@ class WriterMark(msgspec.Struct, frozen=True):
 class RetiredRun(msgspec.Struct, frozen=True):
     """What one run retired and that wasn't brought back: a directory with manifest, rows and vectors.
 
-    Of each item, in parallel columns: its `place` in the manifest, by which the saved vectors go too, the `row` of the
-    index in which it was, and its file's root, size, inode and mtime, if it `has_file`.
+    `columns` tell of each item its `place` in the manifest, by which the saved vectors go too, the `row` of the index
+    in which it was, and `root`, `size`, `inode` and `mtime_ns` of its file, if it `has_file`.
     """
 
     directory: Path
     note: RunNote
     mark: WriterMark | None
-    place: Ints
-    row: Ints
-    root: Ints
-    size: Ints
-    inode: Ints
-    mtime_ns: Ints
-    has_file: Bools
+    columns: NDArray[Any]
 
     def __len__(self) -> int:
-        return len(self.place)
+        return len(self.columns)
 
     @property
     def run(self) -> str:
@@ -69,12 +77,12 @@ class RetiredRun(msgspec.Struct, frozen=True):
 
     def items(self) -> Iterator[tuple[ManifestEntry, bytes]]:
         """What the manifest says of each item, and its line, without its end; both are read from there each time."""
-        places = iter(self.place.tolist())
-        wanted = next(places, None)
-        for place, item in enumerate(_read_items(self.directory, len(self.note.roots)) if wanted is not None else ()):
-            if place == wanted:
-                yield item
-                wanted = next(places, None)
+        every = enumerate(_read_items(self.directory, len(self.note.roots)))
+        for (wanted,) in iter_rows(self.columns["place"]):
+            for place, item in every:
+                if place == wanted:
+                    yield item
+                    break
 
     def entries(self) -> Iterator[ManifestEntry]:
         return (entry for entry, _ in self.items())
@@ -108,12 +116,12 @@ def _load(directory: Path) -> RetiredRun:
         note, restored, mark = read_note(directory), read_restored(directory), _read_mark(directory)
     except (OSError, ValueError) as error:
         raise _unreadable(directory, error) from None
-    told = array("q")
-    for number, (entry, _) in enumerate(_read_items(directory, len(note.roots))):
-        if entry.id not in restored:
-            told.extend((number, entry.row, entry.root, entry.size, entry.inode, entry.mtime_ns, entry.file != ""))
-    place, row, root, size, inode, mtime_ns, has_file = np.frombuffer(told, np.int64).reshape(-1, 7).T.copy()
-    return RetiredRun(directory, note, mark, place, row, root, size, inode, mtime_ns, has_file.astype(np.bool_))
+    told = (
+        (place, entry.row, entry.size, entry.inode, entry.mtime_ns, entry.root if entry.file else -1, entry.file != "")
+        for place, (entry, _) in enumerate(_read_items(directory, len(note.roots)))
+        if entry.id not in restored
+    )
+    return RetiredRun(directory, note, mark, np.fromiter(told, _ITEM))
 
 
 def _read_items(directory: Path, roots: int) -> Iterator[tuple[ManifestEntry, bytes]]:

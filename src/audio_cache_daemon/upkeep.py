@@ -123,7 +123,7 @@ def release_pending(
 
 def _release_run(target: Target, run: RetiredRun, waits: Bools, now: float, log: AuditLog) -> Released:
     location, trash = target.settings.location, target.settings.policy.trash
-    make_room_in_trash(target, int(run.size[waits].sum()), now, log)
+    make_room_in_trash(target, int(run.columns["size"][waits].sum()), now, log)
     for entry in compress(run.entries(), waits):
         log.append("removed", item=AuditItem(id=entry.id, path=entry.file, bytes=entry.size), detail={"of": run.run})
         log.flush_if_long()
@@ -211,7 +211,7 @@ def _keep_items_without_files(inventory: Inventory, now: float) -> None:
     """
     retired = inventory.retired
     for number, run in enumerate(load_retired(inventory.location)):
-        if (retired.row[retired.run == number] >= 0).any() and not run.has_file.any():
+        if (retired.row[retired.run == number] >= 0).any() and not run.columns["has_file"].any():
             open_in_trash(inventory.location, run, now)
 
 

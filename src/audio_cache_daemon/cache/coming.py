@@ -39,6 +39,6 @@ def _pending_bytes(location: CacheLocation, retired: Retired) -> Counter[bytes]:
     for run in load_retired(location) if retired.pending.any() else ():
         waits = retired.pending[first : first + len(run)]
         first += len(run)
-        for root in np.unique(run.root[waits]).tolist():
-            found[run.note.roots[root]] += int(run.size[waits & (run.root == root)].sum())
+        for root in np.unique(run.columns["root"][waits]).tolist():
+            found[run.note.roots[root]] += int(run.columns["size"][waits & (run.columns["root"] == root)].sum())
     return found

@@ -47,11 +47,11 @@ def _find_at_number(run: RetiredRun, meta: int, offset: Ints, inode: int) -> Int
     rows = np.full(len(run), -1, np.int64)
     if run.note.index != inode:
         return rows
-    known = run.row < len(offset) - 1
+    known = run.columns["row"] < len(offset) - 1
     saved = compress((line for _, line in run.items()), known)
-    there = read_lines(meta, offset, run.row[known])
+    there = read_lines(meta, offset, run.columns["row"][known])
     same = (one.rstrip(b"\r\n") == other.rstrip(b"\r") for one, other in zip(there, saved, strict=True))
-    rows[known] = np.where(np.fromiter(same, np.bool_), run.row[known], -1)
+    rows[known] = np.where(np.fromiter(same, np.bool_), run.columns["row"][known], -1)
     return rows
 
 
@@ -168,12 +168,12 @@ class RetiredItems:
             pending &= np.fromiter((hash(name) not in unresolved for name in names), np.bool_, len(pending))
         pending &= ~_are_among(self.keys, in_use())
         sizes = np.where(has_file, self._column("size"), 0)
-        numbers = np.repeat(np.arange(len(runs)), [len(run) for run in self._runs])
+        numbers = np.repeat(np.arange(len(runs), dtype=np.int32), [len(run) for run in self._runs])
         return Retired(runs, numbers, self.rows, pending, sizes, self._undone)
 
     def _column(self, name: str) -> NDArray[Any]:
         """A column of all runs, in their order."""
-        return np.concatenate([getattr(run, name) for run in self._runs])
+        return np.concatenate([run.columns[name] for run in self._runs])
 
 
 def _are_among(few: Ints, many: Iterable[Ints]) -> Bools:

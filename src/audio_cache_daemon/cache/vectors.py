@@ -21,6 +21,8 @@ SCORE_TOLERANCE = 1e-3
 
 _BLOCK_BYTES = 2**22
 
+_ROWS_AT_ONCE = 2**11
+
 
 def read_arrays(directory: Path, problems: ProblemLog) -> dict[str, ArrayInfo]:
     """The arrays that are there and sound, by name; one that isn't sound is a problem."""
@@ -87,13 +89,15 @@ def check_rows(inventory: Inventory, rows: Ints) -> None:
     after = np.minimum(np.searchsorted(scored, rows), len(scored) - 1)
     before = np.maximum(np.searchsorted(scored, rows, side="right") - 1, 0)
     witnesses = np.union1d(scored[after], scored[before])
-    text, audio = (_read_vectors(inventory, name, witnesses) for name in CLAP_NAMES)
-    wrong = witnesses[contradicts(text, audio, inventory.rows.quality[witnesses])]
-    if len(wrong):
-        raise InconsistentIndexError(
-            f"{path}: the vectors of row {wrong[0]} don't give the row's score, so they belong to another row; nothing "
-            "was changed: repair the index first"
-        )
+    for first in range(0, len(witnesses), _ROWS_AT_ONCE):
+        some = witnesses[first : first + _ROWS_AT_ONCE]
+        text, audio = (_read_vectors(inventory, name, some) for name in CLAP_NAMES)
+        wrong = some[contradicts(text, audio, inventory.rows.quality[some])]
+        if len(wrong):
+            raise InconsistentIndexError(
+                f"{path}: the vectors of row {wrong[0]} don't give the row's score, so they belong to another row; "
+                "nothing was changed: repair the index first"
+            )
 
 
 def _read_vectors(inventory: Inventory, name: str, rows: Ints) -> NDArray[np.floating]:

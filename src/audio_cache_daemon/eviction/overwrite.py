@@ -12,6 +12,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
+from audio_cache_daemon.columns import iter_rows
 from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, write_durably
 from audio_cache_daemon.formats import identify, read_array_info
@@ -44,9 +45,9 @@ def overwrite_rows(
         info = read_array_info(known.name, descriptor)
         if (info.width, info.dtype) != (known.width, known.dtype) or (len(rows) and int(rows.max()) >= info.rows):
             raise InconsistentIndexError(f"{path} is another array than it was; try again")
-        places = (info.data_offset + rows * info.row_bytes).tolist()
+        places = iter_rows(info.data_offset + rows * info.row_bytes)
         anything: Iterable[bytes | None] = repeat(None)
-        for place, vector, before in zip(places, vectors, expected or anything, strict=False):
+        for (place,), vector, before in zip(places, vectors, expected or anything, strict=False):
             _overwrite(descriptor, place, vector, before)
         after = _keep_time(path, descriptor, info.identity)
         os.fsync(descriptor)

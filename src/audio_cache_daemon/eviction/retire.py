@@ -104,7 +104,7 @@ def _save_late(location: CacheLocation, run: RetiredRun, info: ArrayInfo, rows: 
     descriptor = open_regular(location.path / info.name)
     try:
         for place, vector in zip(order.tolist(), read_vectors(descriptor, info, rows[order]), strict=True):
-            vectors[run.place[place]] = vector
+            vectors[run.columns["place"][place]] = vector
     finally:
         os.close(descriptor)
     content = array_header(info, len(vectors)) + b"".join(vectors)
@@ -143,7 +143,7 @@ def find_rows(inventory: Inventory, run: str, count: int) -> Ints:
     rows, retired = np.full(count, -1), inventory.retired
     for number, loaded in enumerate(load_retired(inventory.location)):
         if loaded.run == run:
-            rows[loaded.place] = retired.row[retired.run == number]
+            rows[loaded.columns["place"]] = retired.row[retired.run == number]
     return rows
 
 

@@ -36,7 +36,7 @@ def list_pending(location: CacheLocation) -> list[TrashedRun]:
     """The runs whose items are retired and whose files are still in their places; they can be brought back as well."""
     trashed = {directory.name for directory in _directories(location)}
     return [
-        TrashedRun(run.run, run.note.time, len(run), int(run.size[run.has_file].sum()))
+        TrashedRun(run.run, run.note.time, len(run), int(run.columns["size"][run.columns["has_file"]].sum()))
         for run in load_retired(location)
         if run.run not in trashed and len(run)
     ]
