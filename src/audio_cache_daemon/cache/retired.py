@@ -114,43 +114,21 @@ class RetiredItems:
     def __init__(
         self, location: CacheLocation, meta: int, offset: Ints, arrays: Mapping[str, ArrayInfo], walk: Walk
     ) -> None:
-        self._runs = load_retired(location)
-        self._location = location
+        runs = load_retired(location)
+        self._location, self._names = location, tuple(run.run for run in runs)
+        self._run = np.repeat(np.arange(len(runs), dtype=np.int32), [len(run) for run in runs])
         lines = len(offset) - 1
-        self.rows = find_retired_rows(
-            self._runs, meta, offset, lambda rows: are_back(location.path, arrays, lines, rows)
-        )
+        self.rows = find_retired_rows(runs, meta, offset, lambda rows: are_back(location.path, arrays, lines, rows))
         # Of an array that has not a row a line it can't be told which rows it describes.
         whole = {name: info for name, info in arrays.items() if info.rows == lines}
-        changed = unverified(whole, load_verified(location)) if self._runs else []
+        changed = unverified(whole, load_verified(location)) if runs else []
         self._undone = find_nonzero(location.path, changed, self.rows)
-        self.keys = np.array(list(self._iter_keys()), np.int64)
+        self.keys = np.fromiter(_iter_keys(location, runs), np.int64, len(self.rows))
         """The key (paths.file_key) of the file that goes with each entry, 0 where none does."""
-        self._unchanged = self._look_up(walk)
-
-    def _iter_keys(self) -> Iterator[int]:
-        numbers = {os.fsencode(root): number for number, root in enumerate(self._location.audio_roots)}
-        folders: dict[tuple[int, str], Folder] = {}
-        for run in self._runs:
-            for entry in run.entries():
-                root = numbers.get(run.note.roots[entry.root]) if entry.file else None
-                if root is None:
-                    yield 0
-                    continue
-                directory, _, name = entry.file.rpartition("/")
-                if (root, directory) not in folders:
-                    folder = root_folder(self._location.audio_roots[root], root)
-                    for part in directory.split("/") if directory else ():
-                        folder = folder.child(part)
-                    folders[root, directory] = folder
-                yield file_key(folders[root, directory], name)
-
-    def _look_up(self, walk: Walk) -> Bools:
-        """Which entries' files lie in their places as they were."""
-        places, unchanged = walk.find(self.keys)
-        for name in ("size", "inode", "mtime_ns") if unchanged.any() else ():
-            unchanged &= getattr(walk.files, name)[places] == self._column(name)
-        return unchanged
+        self._unchanged = _look_up(runs, self.keys, walk)
+        # The rest of what was written down of a million items is 50 MB, and not held beside the rows.
+        self._has_file = _column(runs, "has_file")
+        self._size = np.where(self._has_file, _column(runs, "size"), 0)
 
     def find_files(self, in_use: Callable[[], Iterable[Ints]], unresolved: Collection[int]) -> Retired:
         """The retired items, with those files that still lie in their places as they were.
@@ -158,22 +136,46 @@ class RetiredItems:
         A file that a row means, by one of the keys `in_use` or perhaps by an unresolved name (its hash), isn't
         pending: it is that row's.
         """
-        runs = tuple(run.run for run in self._runs)
         if not len(self.rows):
-            return Retired(runs)
-        has_file = self._column("has_file")
-        pending = self._unchanged & has_file
+            return Retired(self._names)
+        pending = self._unchanged & self._has_file
         if unresolved:
-            names = (entry.file.rpartition("/")[2] for run in self._runs for entry in run.entries())
+            entries = (entry for run in load_retired(self._location) for entry in run.entries())
+            names = (entry.file.rpartition("/")[2] for entry in entries)
             pending &= np.fromiter((hash(name) not in unresolved for name in names), np.bool_, len(pending))
         pending &= ~_are_among(self.keys, in_use())
-        sizes = np.where(has_file, self._column("size"), 0)
-        numbers = np.repeat(np.arange(len(runs), dtype=np.int32), [len(run) for run in self._runs])
-        return Retired(runs, numbers, self.rows, pending, sizes, self._undone)
+        return Retired(self._names, self._run, self.rows, pending, self._size, self._undone)
 
-    def _column(self, name: str) -> NDArray[Any]:
-        """A column of all runs, in their order."""
-        return np.concatenate([run.columns[name] for run in self._runs])
+
+def _iter_keys(location: CacheLocation, runs: Iterable[RetiredRun]) -> Iterator[int]:
+    numbers = {os.fsencode(root): number for number, root in enumerate(location.audio_roots)}
+    folders: dict[tuple[int, str], Folder] = {}
+    for run in runs:
+        for entry in run.entries():
+            root = numbers.get(run.note.roots[entry.root]) if entry.file else None
+            if root is None:
+                yield 0
+                continue
+            directory, _, name = entry.file.rpartition("/")
+            if (root, directory) not in folders:
+                folder = root_folder(location.audio_roots[root], root)
+                for part in directory.split("/") if directory else ():
+                    folder = folder.child(part)
+                folders[root, directory] = folder
+            yield file_key(folders[root, directory], name)
+
+
+def _look_up(runs: Sequence[RetiredRun], keys: Ints, walk: Walk) -> Bools:
+    """Which entries' files lie in their places as they were."""
+    places, unchanged = walk.find(keys)
+    for name in ("size", "inode", "mtime_ns") if unchanged.any() else ():
+        unchanged &= getattr(walk.files, name)[places] == _column(runs, name)
+    return unchanged
+
+
+def _column(runs: Sequence[RetiredRun], name: str) -> NDArray[Any]:
+    """A column of all runs, in their order."""
+    return np.concatenate([run.columns[name] for run in runs] or [np.empty(0, np.int64)])
 
 
 def _are_among(few: Ints, many: Iterable[Ints]) -> Bools:
