@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from audio_cache_daemon.cache.listing import Listing
 from audio_cache_daemon.cache.scan import open_index
 from audio_cache_daemon.cache.vectors import index_fault
-from audio_cache_daemon.enforcement import add_released, enforce, tidy
+from audio_cache_daemon.enforcement import add_released, compact_if_due, enforce, tidy
 from audio_cache_daemon.errors import (
     CacheLockedError,
     DeferredError,
@@ -122,7 +122,8 @@ def _run_locked(target: Target, request: RunRequest, log: AuditLog, report: RunR
             # The rows that stay have other numbers now. A million rows are 100 MB with their plan: not both at once.
             report = replace(report, plan=None)
             report = replace(report, plan=_planned(tidied.target, request, report).plan)
-        return add_released(enforce(tidied.target, request, log, report, listener), tidied.released)
+        report = add_released(enforce(tidied.target, request, log, report, listener), tidied.released)
+        return report if listener.should_stop() else compact_if_due(tidied.target, request, log, report)
     except DeferredError as error:
         return replace(report, result=RunResult.DEFERRED, error=error)
     except (MaintenanceError, OSError) as error:
