@@ -135,6 +135,16 @@ def test_a_link_in_place_of_a_directory_of_ours_is_not_followed(cache: TrashedCa
     assert fingerprint(away) == before
 
 
+@pytest.mark.parametrize("root", [-1, 99, 2**63 - 1])
+def test_where_no_file_goes_no_root_is_asked_for(cache: TrashedCache, root: int) -> None:
+    """An entry without a file may name any root, also one that there never was; its row comes back."""
+    path = cache.directory / "manifest.jsonl"
+    first, *others = path.read_text().splitlines(keepends=True)
+    path.write_text(json.dumps({**json.loads(first), "file": "", "root": root}) + "\n" + "".join(others))
+    assert cache.ask("trash", "restore", cache.name).status == 0
+    assert len((cache.builder.location.path / "meta.jsonl").read_bytes().splitlines()) == 4
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"not a row\n", b'{"path": "/etc/passwd"', b"[" * 100_000 + b"\n"])
 def test_saved_rows_that_are_no_rows_are_not_restored(cache: TrashedCache, content: bytes) -> None:
     """The generator wouldn't start on them."""

@@ -99,7 +99,8 @@ def _move_files_back(
     why: dict[str, str] = {}
     with Folders(location) as folders:
         for item in saved.items(which):
-            problem = _move_back(item.entry, numbers.get(saved.roots[item.entry.root]), folders, saved.run)
+            root = numbers.get(saved.roots[item.entry.root]) if item.entry.file else None
+            problem = _move_back(item.entry, root, folders, saved.run)
             if problem is not None:
                 why[item.path] = problem
     if not why:
