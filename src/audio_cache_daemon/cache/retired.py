@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.walk import Walk
+from audio_cache_daemon.columns import are_among
 from audio_cache_daemon.formats import iter_blocks, read_lines, read_vectors
 from audio_cache_daemon.location import CLAP_NAMES, CacheLocation
 from audio_cache_daemon.model import ArrayInfo, Bools, FileIdentity, Ints, Retired
@@ -29,17 +31,18 @@ def find_retired_rows(runs: Sequence[RetiredRun], meta: int, offset: Ints, are_b
     inode = os.fstat(meta).st_ino
     found = [_find_at_number(run, meta, offset, inode) for run in runs]
     rows = np.concatenate(found) if found else np.empty(0, np.int64)
-    wanted: dict[bytes, list[int]] = {}
     lost = rows < 0
     if lost.any():
+        taken = np.zeros(len(offset) - 1, np.bool_)
+        taken[rows[~lost]] = True
         lines = (line for run in runs for _, line in run.items())
-        for entry, line in zip(np.flatnonzero(lost).tolist(), compress(lines, lost), strict=True):
-            wanted.setdefault(line, []).append(entry)
-    if wanted:
-        for line, numbers in _search(meta, wanted, set(rows.tolist())).items():
-            places = np.array(numbers, np.int64)
-            for entry, place in zip(wanted[line], places[~are_back(places)].tolist(), strict=False):
-                rows[entry] = place
+        hashes = np.fromiter(map(hash, compress(lines, lost)), np.int64)
+        places: dict[int, deque[int]] = {}
+        for number, hash_ in _search(meta, np.sort(hashes), taken, are_back):
+            places.setdefault(hash_, deque()).append(number)
+        for entry, hash_ in zip(np.flatnonzero(lost).tolist() if places else (), hashes.tolist(), strict=False):
+            if places.get(hash_):
+                rows[entry] = places[hash_].popleft()
     return rows
 
 
@@ -55,18 +58,20 @@ def _find_at_number(run: RetiredRun, meta: int, offset: Ints, inode: int) -> Int
     return rows
 
 
-def _search(meta: int, wanted: Mapping[bytes, list[int]], taken: Collection[int]) -> dict[bytes, list[int]]:
-    """The numbers of the lines that are wanted, but for those taken."""
-    found: dict[bytes, list[int]] = {}
-    number = 0
+def _search(meta: int, wanted: Ints, taken: Bools, are_back: Callable[[Ints], Bools]) -> Iterator[tuple[int, int]]:
+    """Number and hash of each line whose hash is wanted (ascending), but for those that are taken or are back."""
+    first = 0
     with os.fdopen(os.dup(meta), "rb", buffering=0) as file:
         file.seek(0)
         for _, block in iter_blocks(file):
-            for line in block.removesuffix(b"\n").split(b"\n"):
-                if line in wanted and number not in taken:
-                    found.setdefault(line, []).append(number)
-                number += 1
-    return found
+            # Lines that were added since the index was read are beyond its end.
+            lines = block.removesuffix(b"\n").split(b"\n")[: len(taken) - first]
+            hashes = np.fromiter(map(hash, lines), np.int64, len(lines))
+            found = np.flatnonzero(are_among(hashes, wanted) & ~taken[first : first + len(lines)])
+            if len(found):
+                found = found[~are_back(found + first)]
+            yield from zip((found + first).tolist(), hashes[found].tolist(), strict=True)
+            first += len(lines)
 
 
 def find_nonzero(path: Path, arrays: Iterable[ArrayInfo], rows: Ints) -> Bools:
