@@ -1,4 +1,4 @@
-"""Columns read row by row."""
+"""Columns read row by row, or part by part."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from numpy.typing import NDArray
 _ROWS_AT_ONCE = 4096
 
 
+def parts(count: int, size: int = 2**16) -> Iterator[slice]:
+    """Slices of `size` that together cover `count` rows: what is worked out of a part takes the memory of a part."""
+    return (slice(first, min(count, first + size)) for first in range(0, count, size))
+
+
 def iter_rows(*columns: NDArray[Any], at: NDArray[np.integer] | None = None) -> Iterator[tuple[Any, ...]]:
     """The values of parallel columns, all of them or those `at` these places, as Python's own.
 
     Of a single entry of a column those cost far more. A part at a time, since a million of them take thirty times the
     column's memory.
     """
-    for first in range(0, len(columns[0] if at is None else at), _ROWS_AT_ONCE):
-        part: Any = slice(first, first + _ROWS_AT_ONCE)
-        if at is not None:
-            part = at[part]
-        yield from zip(*(column[part].tolist() for column in columns), strict=True)
+    for part in parts(len(columns[0] if at is None else at), _ROWS_AT_ONCE):
+        rows = part if at is None else at[part]
+        yield from zip(*(column[rows].tolist() for column in columns), strict=True)
 
 
 def are_among(values: NDArray[Any], ordered: NDArray[Any]) -> NDArray[np.bool_]:
     """Which values are among the ordered ones; numpy's isin would sort both, in five times their memory."""
-    if not len(ordered):
-        return np.zeros(len(values), np.bool_)
-    places = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    found: NDArray[np.bool_] = ordered[places] == values
+    found = np.zeros(len(values), np.bool_)
+    for some in parts(len(values) if len(ordered) else 0):
+        places = np.minimum(np.searchsorted(ordered, values[some]), len(ordered) - 1)
+        found[some] = ordered[places] == values[some]
     return found

@@ -17,6 +17,7 @@ from typing import BinaryIO
 import msgspec
 import numpy as np
 
+from audio_cache_daemon.columns import parts
 from audio_cache_daemon.model import ArrayInfo, FileIdentity, Floats, Ints
 
 MAX_ROW_BYTES = 16 * 2**20
@@ -188,18 +189,19 @@ def read_lines(descriptor: int, offset: Ints, rows: Ints, gap: int = _GAP_BYTES)
     Rows less than `gap` bytes apart are read together: reading on is cheaper than asking again. A file that
     became shorter yields short or empty lines.
     """
-    return _read_ranges(descriptor, offset[rows], offset[rows + 1], gap)
+    for part in parts(len(rows)):
+        some = rows[part]
+        yield from _read_ranges(descriptor, offset[some], offset[some + 1], gap)
 
 
 def read_vectors(descriptor: int, info: ArrayInfo, rows: Ints) -> Iterator[bytes]:
     """The bytes of these ascending rows of an array; of a file that became shorter, short or empty ones."""
-    starts = info.data_offset + rows * info.row_bytes
-    return _read_ranges(descriptor, starts, starts + info.row_bytes, _GAP_BYTES)
+    for part in parts(len(rows)):
+        starts = info.data_offset + rows[part] * info.row_bytes
+        yield from _read_ranges(descriptor, starts, starts + info.row_bytes, _GAP_BYTES)
 
 
 def _read_ranges(descriptor: int, starts: Ints, ends: Ints, gap: int) -> Iterator[bytes]:
-    if len(starts) == 0:
-        return
     apart = np.flatnonzero((starts[1:] - ends[:-1] > gap) | (starts[1:] // _READ_BYTES != starts[:-1] // _READ_BYTES))
     for first, last in zip(np.r_[0, apart + 1].tolist(), np.r_[apart, len(starts) - 1].tolist(), strict=True):
         base = int(starts[first])

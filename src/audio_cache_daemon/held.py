@@ -16,10 +16,16 @@ nothing takes the row of each `id`, and the row's `timestamp` (NaN: none), by wh
 NONE_HELD: HeldRows = np.empty(0, _ROW)
 
 
-def hold_rows(ids: ArrayLike, until: ArrayLike, timestamp: ArrayLike) -> HeldRows:
-    """The rows of these ids, parallel to what is said of them; of an id that stands there twice the last counts."""
-    every = np.empty(np.size(ids), _ROW)
-    every["id"], every["until"], every["timestamp"] = ids, until, timestamp
+def hold_rows(ids: ArrayLike, until: ArrayLike, timestamp: ArrayLike, held: HeldRows | None = None) -> HeldRows:
+    """The rows of these ids, parallel to what is said of them, beside those `held` before.
+
+    Of an id that stands there twice the last counts.
+    """
+    before = 0 if held is None else len(held)
+    every = np.empty(before + np.size(ids), _ROW)
+    every[:before] = NONE_HELD if held is None else held
+    added = every[before:]
+    added["id"], added["until"], added["timestamp"] = ids, until, timestamp
     _, from_end = np.unique(every["id"][::-1], return_index=True)
     return every[::-1][from_end]
 

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_cache_daemon.columns import parts
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.location import CacheLocation, Root
 
@@ -21,8 +22,6 @@ Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
 Truths: TypeAlias = NDArray[np.uint8]
-
-_ROWS_AT_ONCE = 2**16
 
 
 class Truth(IntEnum):
@@ -245,8 +244,7 @@ class Rows(msgspec.Struct, frozen=True):
         """Bytes of the distinct audio files that some of the rows name."""
         named = of & self.present()
         sizes = np.zeros(self.file_count(), np.int64)
-        for first in range(0, len(self), _ROWS_AT_ONCE):
-            some = slice(first, first + _ROWS_AT_ONCE)
+        for some in parts(len(self)):
             sizes[self.file[some][named[some]]] = self.size[some][named[some]]
         return int(sizes.sum())
 

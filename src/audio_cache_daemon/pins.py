@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from audio_cache_daemon.errors import StateUnreadableError
-from audio_cache_daemon.held import NONE_HELD, HeldRows, hold_rows
+from audio_cache_daemon.held import HeldRows, hold_rows
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.own_files import decode_own, encode_own
 
@@ -80,4 +80,5 @@ def pinned_rows(pins: Mapping[str, Pin]) -> HeldRows:
         for id_, pin in pins.items()
         if _ID.fullmatch(id_)
     ]
-    return hold_rows(*zip(*told, strict=True)) if told else NONE_HELD
+    ids, until, timestamps = zip(*told, strict=True) if told else ((), (), ())
+    return hold_rows(ids, until, timestamps)

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_cache_daemon.columns import are_among, iter_rows
+from audio_cache_daemon.columns import are_among, iter_rows, parts
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.formats import Row, decode_row, identify, read_lines, row_id, sample_lines
 from audio_cache_daemon.location import META_NAME
@@ -22,8 +22,6 @@ from audio_cache_daemon.paths import open_regular
 
 _FEW = 1000
 """Of so many rows at most it is looked first which others are like them: less work than to sort a whole column."""
-
-_ROWS_AT_ONCE = 2**16
 
 _ODD = np.int64(0x4F1BBCDCBFA53E0B)
 """An odd number without a pattern, 2^63 divided by the golden ratio, so that small numbers spread over all bits."""
@@ -103,13 +101,12 @@ class RowReader:
         """
         rows = self._rows
         like = _of_same_prompts(rows.prompt, numbers if len(numbers) <= _FEW else None)
-        parts = np.split(like, range(_ROWS_AT_ONCE, len(like), _ROWS_AT_ONCE))
-        ordered = np.empty(len(like), np.uint32)
-        for some, place in zip(parts, range(0, len(like), _ROWS_AT_ONCE), strict=False):
-            ordered[place : place + len(some)] = _mix(rows, some)
-        ordered.sort()
+        mixed = np.empty(len(like), np.uint32)
+        for part in parts(len(like)):
+            mixed[part] = _mix(rows, like[part])
+        ordered = np.sort(mixed)
         several = ordered[1:][ordered[1:] == ordered[:-1]]
-        suspects = np.concatenate([some[are_among(_mix(rows, some), several)] for some in parts])
+        suspects = like[are_among(mixed, several)].astype(np.int64)
         seen: Counter[bytes] = Counter()
         repeated: dict[int, int] = {}
         for number, line in zip(suspects.tolist(), read_lines(self._descriptor, rows.offset, suspects), strict=True):

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.vectors import check_alignment, check_rows
+from audio_cache_daemon.columns import iter_rows
 from audio_cache_daemon.errors import ConfigError, DeferredError, MaintenanceError
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.lock import cache_lock
@@ -55,20 +56,20 @@ def restore_from_trash(
         restored = restore_items(inventory, saved, chosen, Execution(request.run, to_trash=False), is_live=is_live)
         for item, problem in restored.problems:
             log.append("failed", item=_as_audit_item(item), error=problem)
+        memory = replace(memory or Memory(0.0, 0, {}, {}), rows=len(inventory.rows) + restored.added)
+        # Its columns take more than all that follows.
+        del inventory
         until = request.now + target.settings.policy.trash.keep
         back = restored.back & (saved.line >= 0)
-        memory = memory if memory is not None else Memory(0.0, 0, {}, {})
-        held = np.concatenate([unpack_held(memory.held), hold_rows(keys[back], until, created[back])])
-        held = hold_rows(held["id"], held["until"], held["timestamp"])
-        count = len(inventory.rows) + restored.added
-        save_memory(location, replace(memory, rows=count, held=held.tobytes()))
+        held = hold_rows(keys[back], until, created[back], unpack_held(memory.held))
+        save_memory(location, replace(memory, held=held.tobytes()))
     return restored
 
 
 def _announce(log: AuditLog, saved: SavedRun, chosen: Bools) -> tuple[NDArray[np.uint64], Floats]:
     """Say which items come back; the keys and timestamps of the rows that they have, in the places of all items."""
     keys, created = np.zeros(len(chosen), np.uint64), np.full(len(chosen), np.nan)
-    for place, item in zip(np.flatnonzero(chosen).tolist(), saved.items(chosen), strict=True):
+    for (place,), item in zip(iter_rows(np.flatnonzero(chosen)), saved.items(chosen), strict=True):
         log.append("restored", item=_as_audit_item(item), detail={"from": saved.run})
         row, _ = decode_row(item.line) if item.line else (None, [])
         if row is not None:

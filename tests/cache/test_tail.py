@@ -125,6 +125,8 @@ def _rename(place: Place) -> None:
 def _make_orphan(place: Place) -> None:
     files = place.files()
     if files:
+        # Of a name that nothing has had, be it a directory that took the place of a file.
+        place.count += 1
         place.tail.touch([str(sound(files[0].parent / f"o{place.count}{STAMP}"))], [])
 
 

@@ -7,7 +7,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from itertools import pairwise
 
@@ -15,8 +14,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_cache_daemon.cache.hashes import Hashes
 from audio_cache_daemon.cache.listing import is_plain_file
 from audio_cache_daemon.cache.walk import Walk
+from audio_cache_daemon.columns import are_among, parts
 from audio_cache_daemon.formats import Row, decode_row, read_lines
 from audio_cache_daemon.location import AUDIO_SUFFIXES, is_audio_name
 from audio_cache_daemon.model import Bools, Ints, ItemState
@@ -60,14 +61,14 @@ class FileNames:
         self._directories: dict[str, tuple[int, int]] = {}
         self.folders: list[Folder] = []
         self.problems: Counter[str] = Counter()
-        self.unresolved_names: set[int] = set()
+        self.unresolved_names = Hashes()
         """Hashes of the names in paths that can't be resolved: a file of such a name may be the one that is meant."""
 
     def fork(self) -> FileNames:
         """One that knows the same names, and can come to know others."""
         other = FileNames(self._resolver)
         other._directories, other.folders = dict(self._directories), [*self.folders]
-        other.problems, other.unresolved_names = Counter(self.problems), set(self.unresolved_names)
+        other.problems, other.unresolved_names = Counter(self.problems), self.unresolved_names.fork()
         return other
 
     def resolve(self, rows: Sequence[Row | None]) -> NDArray[np.void]:
@@ -122,14 +123,14 @@ class FileNames:
         """Note the audio files that a line names which is no row: they may be meant."""
         self.unresolved_names.update(map(hash, names_in(line)))
 
-    def called(self, keys: Ints, folder: NDArray[np.int32], hashes: AbstractSet[int]) -> Bools:
-        """Which rows name a file by a name of one of these hashes, of all rows that `resolve` was given."""
-        if not hashes:
-            return np.zeros(len(keys), np.bool_)
+    def called(self, keys: Ints, folder: NDArray[np.int32], hashes: Ints) -> Bools:
+        """Which rows name a file by a name of one of these hashes (ascending), of all rows that `resolve` was given."""
         # A key holds the name, mixed with the folder's key.
         of_folder = np.array([known.key for known in self.folders] + [0], np.int64)
-        wanted = np.fromiter(hashes, np.int64, len(hashes))
-        return np.isin(keys ^ of_folder[folder], wanted) & (folder >= 0)
+        found = np.zeros(len(keys), np.bool_)
+        for some in parts(len(keys) if len(hashes) else 0):
+            found[some] = are_among(keys[some] ^ of_folder[folder[some]], hashes) & (folder[some] >= 0)
+        return found
 
     def _undecidable(self, problem: str, name: str) -> tuple[int, int]:
         self.note(problem, name)
@@ -183,12 +184,14 @@ class FileFinder:
         numbers = number_groups(keys[others], known[others])
         number[others] = np.where(numbers >= 0, numbers + len(self.walk.files), -1)
 
-    def may_be_meant(self, keys: Ints, folder: NDArray[np.int32], elsewhere: AbstractSet[int]) -> Bools:
-        """Which rows name a file that an undecidable row may mean, of this cache, or `elsewhere` (hashes of names).
+    def unresolved(self, elsewhere: Ints) -> Ints:
+        """Hashes, ascending, of the names in undecidable rows, of this cache and `elsewhere`.
 
-        Only names can be compared. To be asked after `find`, which comes to know of some of them.
+        A file of such a name may be meant. To be asked after `find`, which comes to know of some of them.
         """
-        return self._names.called(keys, folder, self._names.unresolved_names | elsewhere)
+        names = np.concatenate([self._names.unresolved_names.column(), elsewhere])
+        names.sort()
+        return names
 
     def _look_at_each(self, found: FoundFiles, folder: NDArray[np.int32], rows: Ints, offset: Ints) -> None:
         here, problem = -1, None

@@ -11,6 +11,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from audio_cache_daemon.cache.files import names_in
+from audio_cache_daemon.cache.hashes import Hashes
+from audio_cache_daemon.columns import are_among
 from audio_cache_daemon.formats import Row, decode_row, decode_rows, iter_blocks, line_ends
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import Ints
@@ -18,13 +20,13 @@ from audio_cache_daemon.paths import Folder, PathResolver, file_key, link_target
 
 
 class NeighbourNames(msgspec.Struct, frozen=True):
-    """Keys of the files, and hashes of the names in unresolved paths, of other caches' rows.
+    """Keys of the files (ascending), and hashes of the names in unresolved paths, of other caches' rows.
 
     `unreadable` says which cache couldn't be read whole, and why; without its index (`unknown`) any file may be its.
     """
 
     keys: Ints
-    unresolved_names: frozenset[int]
+    unresolved_names: Ints
     unreadable: str | None = None
     unknown: bool = False
 
@@ -32,7 +34,7 @@ class NeighbourNames(msgspec.Struct, frozen=True):
 def read_neighbours(location: CacheLocation, others: Sequence[CacheLocation]) -> NeighbourNames:
     """What the rows of those other caches name that share a root, or a part of one, with this one."""
     keys: list[Ints] = [np.empty(0, np.int64)]
-    names: set[int] = set()
+    names: list[Ints] = [np.empty(0, np.int64)]
     unreadable: str | None = None
     unknown = False
     for other in others:
@@ -45,11 +47,11 @@ def read_neighbours(location: CacheLocation, others: Sequence[CacheLocation]) ->
             unknown = True
             unreadable = f"cache {other.name} shares an audio root and can't be read ({error.strerror})"
             continue
-        keys.append(np.array(neighbour.keys, np.int64))
-        names |= neighbour.names
+        keys.append(neighbour.keys.column())
+        names.append(neighbour.names.column())
         if not neighbour.is_whole:
             unreadable = f"cache {other.name} shares an audio root and has lines that can't be read"
-    return NeighbourNames(np.unique(np.concatenate(keys)), frozenset(names), unreadable, unknown)
+    return NeighbourNames(np.unique(np.concatenate(keys)), np.concatenate(names), unreadable, unknown)
 
 
 def _share_a_root(one: CacheLocation, other: CacheLocation) -> bool:
@@ -65,8 +67,8 @@ class _Neighbour:
         self._meta = location.path / META_NAME
         self._resolver = PathResolver(location)
         self._real: dict[Folder, Folder] = {}
-        self.keys: list[int] = []
-        self.names: set[int] = set()
+        self.keys = Hashes()
+        self.names = Hashes()
         self.is_whole = True
 
     def read(self) -> None:
@@ -97,7 +99,7 @@ class _Neighbour:
         if folder.problem is None:
             if folder not in self._real:
                 self._real[folder] = _real_folder(folder)
-            self.keys.append(file_key(self._real[folder], name))
+            self.keys.add(file_key(self._real[folder], name))
             return
         self.names.add(hash(name))
         where = self._resolver.locate(row.path)
@@ -111,7 +113,8 @@ class _Neighbour:
         for folder, real in self._real.items():
             with suppress(OSError, ValueError), os.scandir("/".join(("", *folder.real, *folder.parts))) as entries:
                 links |= {file_key(real, entry.name): entry.path for entry in entries if entry.is_symlink()}
-        for key in links.keys() & set(self.keys) if links else ():
+        leading = np.fromiter(links, np.int64, len(links))
+        for key in leading[are_among(leading, np.sort(self.keys.column()))].tolist() if links else ():
             self.names.add(hash(os.path.realpath(links[key]).rpartition("/")[2]))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -135,19 +135,19 @@ class RetiredItems:
         self._has_file = _column(runs, "has_file")
         self._size = np.where(self._has_file, _column(runs, "size"), 0)
 
-    def find_files(self, in_use: Callable[[], Iterable[Ints]], unresolved: Collection[int]) -> Retired:
+    def find_files(self, in_use: Callable[[], Iterable[Ints]], unresolved: Ints) -> Retired:
         """The retired items, with those files that still lie in their places as they were.
 
-        A file that a row means, by one of the keys `in_use` or perhaps by an unresolved name (its hash), isn't
-        pending: it is that row's.
+        A file that a row means, by one of the keys `in_use` or perhaps by an unresolved name (their hashes, in
+        ascending order), isn't pending: it is that row's.
         """
         if not len(self.rows):
             return Retired(self._names)
         pending = self._unchanged & self._has_file
-        if unresolved:
+        if len(unresolved):
             entries = (entry for run in load_retired(self._location) for entry in run.entries())
             names = (entry.file.rpartition("/")[2] for entry in entries)
-            pending &= np.fromiter((hash(name) not in unresolved for name in names), np.bool_, len(pending))
+            pending &= ~are_among(np.fromiter(map(hash, names), np.int64, len(pending)), unresolved)
         pending &= ~_are_among(self.keys, in_use())
         return Retired(self._names, self._run, self.rows, pending, self._size, self._undone)
 

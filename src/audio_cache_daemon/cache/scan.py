@@ -30,6 +30,7 @@ from audio_cache_daemon.cache.strays import find_strays
 from audio_cache_daemon.cache.tail import Tail
 from audio_cache_daemon.cache.vectors import read_arrays
 from audio_cache_daemon.cache.walk import Walk
+from audio_cache_daemon.columns import are_among, parts
 from audio_cache_daemon.errors import CacheUnreadableError
 from audio_cache_daemon.formats import identify, sample_lines
 from audio_cache_daemon.held import NONE_HELD, HeldRows
@@ -52,8 +53,6 @@ from audio_cache_daemon.readings import Readings
 
 _LOOKS = 3
 """How often an index that changes while it is read is read anew before what was seen last is taken."""
-
-_ROWS_AT_ONCE = 2**16
 
 _ORPHAN_SHARE = 5
 """More than one file in so many being an orphan is no litter but a fault: of the index, or of the configuration."""
@@ -110,8 +109,8 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         # Its columns are let go one by one.
         del walk
         rows = _mark_retired(_build_rows(reader, (offset, prompt), finder, neighbours), retired.rows)
+        unresolved = finder.unresolved(neighbours.unresolved_names)
         _note_paths(problems, names, finder.walk)
-        unresolved = frozenset(names.unresolved_names | neighbours.unresolved_names)
         named = finder.named | finder.walk.mark_keys(np.concatenate([neighbours.keys, retired.keys]))
         strays = find_strays(folders, finder.walk, named, unresolved)
         held = retired.find_files(partial(_keys_in_use, reader.keys, rows, neighbours), unresolved)
@@ -170,8 +169,7 @@ def _read_index(
 
 def _keys_in_use(keys: Ints, rows: Rows, neighbours: NeighbourNames) -> Iterator[Ints]:
     items = rows.items()
-    for first in range(0, len(keys), _ROWS_AT_ONCE):
-        some = slice(first, first + _ROWS_AT_ONCE)
+    for some in parts(len(keys)):
         yield keys[some][items[some]]
     yield neighbours.keys
 
@@ -212,9 +210,8 @@ def _build_rows(
     found = finder.find(keys, folder, offset)
     known = found.root >= 0
     used_elsewhere = np.full(len(keys), neighbours.unknown)
-    if len(neighbours.keys):
-        used_elsewhere |= np.isin(keys, neighbours.keys)
-    used_elsewhere |= finder.may_be_meant(keys, folder, neighbours.unresolved_names)
+    used_elsewhere |= are_among(keys, neighbours.keys)
+    used_elsewhere |= reader.names.called(keys, folder, finder.unresolved(neighbours.unresolved_names))
     # A value that all rows share takes no memory.
     unknown = np.broadcast_to(np.nan, len(keys))
     return Rows(

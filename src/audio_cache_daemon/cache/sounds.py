@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.vectors import contradicts, index_fault
+from audio_cache_daemon.columns import parts
 from audio_cache_daemon.formats import identify, read_vectors
 from audio_cache_daemon.likenesses import Likenesses, digest_vectors
 from audio_cache_daemon.location import CLAP_AUDIO_NAME, CLAP_TEXT_NAME
@@ -71,8 +72,8 @@ def _read_sounds(inventory: Inventory, rows: Ints) -> Sounds:
     count = 0
     with ExitStack() as stack:
         texts, audios = (stack.enter_context(_opened(inventory, info)) for info in (text, audio))
-        for first in range(0, len(rows), _ROWS_AT_ONCE):
-            some = rows[first : first + _ROWS_AT_ONCE]
+        for part in parts(len(rows), _ROWS_AT_ONCE):
+            some = rows[part]
             sound = _read_rows(audios, audio, some)
             wrong = contradicts(_read_rows(texts, text, some), sound, inventory.rows.quality[some])
             lengths = np.linalg.norm(sound.astype(np.float64), axis=1)

@@ -11,8 +11,9 @@ import numpy as np
 
 from audio_cache_daemon.cache.listing import is_plain_file
 from audio_cache_daemon.cache.walk import Walk
+from audio_cache_daemon.columns import are_among
 from audio_cache_daemon.location import is_leftover_name, is_written_name
-from audio_cache_daemon.model import Bools, StrayKind, Strays
+from audio_cache_daemon.model import Bools, Ints, StrayKind, Strays
 from audio_cache_daemon.paths import Folder, Folders, file_key
 
 
@@ -23,11 +24,11 @@ class _Found(msgspec.Struct):
     status: list[os.stat_result] = msgspec.field(default_factory=list)
 
 
-def find_strays(folders: Folders, walk: Walk, named: Bools, unresolved_names: frozenset[int]) -> Strays:
+def find_strays(folders: Folders, walk: Walk, named: Bools, unresolved_names: Ints) -> Strays:
     """The writer's files among those that the walk found and no row names.
 
-    `named` says which of the walk's files rows name; `unresolved_names` are hashes of the names in paths that
-    couldn't be resolved: a file of such a name may be the one that is meant.
+    `named` says which of the walk's files rows name; `unresolved_names` are hashes, ascending, of the names in
+    paths that couldn't be resolved: a file of such a name may be the one that is meant.
     """
     key, folder = walk.files.key[~named], walk.files.folder[~named]
     found = _Found()
@@ -39,11 +40,11 @@ def find_strays(folders: Folders, walk: Walk, named: Bools, unresolved_names: fr
     return _columns(found)
 
 
-def _look_into(folders: Folders, folder: Folder, keys: set[int], unresolved: frozenset[int], found: _Found) -> None:
+def _look_into(folders: Folders, folder: Folder, keys: set[int], unresolved: Ints, found: _Found) -> None:
     """The walk kept no names, since there can be millions; so a folder that has strays is listed again."""
     descriptor = folders.descriptor(folder.root, folder.parts)
     for name in _names(descriptor):
-        if file_key(folder, name) in keys and hash(name) not in unresolved:
+        if file_key(folder, name) in keys and not are_among(np.array([hash(name)]), unresolved).any():
             _look_at(folder, descriptor, name, found)
 
 

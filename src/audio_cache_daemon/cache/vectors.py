@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.index import ProblemLog
+from audio_cache_daemon.columns import parts
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.formats import identify, read_array_info, read_vectors
 from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, CLAP_AUDIO_NAME, CLAP_NAMES, CLAP_TEXT_NAME
@@ -21,7 +22,7 @@ SCORE_TOLERANCE = 1e-3
 
 _BLOCK_BYTES = 2**22
 
-_ROWS_AT_ONCE = 2**11
+_ROWS_AT_ONCE = 2**10
 
 
 def read_arrays(directory: Path, problems: ProblemLog) -> dict[str, ArrayInfo]:
@@ -86,13 +87,13 @@ def check_rows(inventory: Inventory, rows: Ints) -> None:
         raise InconsistentIndexError(
             f"{path}: no row has a score, so nothing proves which vectors belong to which row; nothing was changed"
         )
-    after = np.minimum(np.searchsorted(scored, rows), len(scored) - 1)
-    before = np.maximum(np.searchsorted(scored, rows, side="right") - 1, 0)
-    witnesses = np.union1d(scored[after], scored[before])
-    for first in range(0, len(witnesses), _ROWS_AT_ONCE):
-        some = witnesses[first : first + _ROWS_AT_ONCE]
-        text, audio = (_read_vectors(inventory, name, some) for name in CLAP_NAMES)
-        wrong = some[contradicts(text, audio, inventory.rows.quality[some])]
+    for part in parts(len(rows), _ROWS_AT_ONCE):
+        some = rows[part]
+        after = np.minimum(np.searchsorted(scored, some), len(scored) - 1)
+        before = np.maximum(np.searchsorted(scored, some, side="right") - 1, 0)
+        witnesses = np.union1d(scored[after], scored[before])
+        text, audio = (_read_vectors(inventory, name, witnesses) for name in CLAP_NAMES)
+        wrong = witnesses[contradicts(text, audio, inventory.rows.quality[witnesses])]
         if len(wrong):
             raise InconsistentIndexError(
                 f"{path}: the vectors of row {wrong[0]} don't give the row's score, so they belong to another row; "

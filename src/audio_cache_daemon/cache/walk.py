@@ -11,10 +11,9 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.listing import COLUMNS, Listing
+from audio_cache_daemon.columns import parts
 from audio_cache_daemon.model import Bools, Ints
 from audio_cache_daemon.paths import Folder
-
-_ROWS_AT_ONCE = 2**16
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -72,8 +71,7 @@ class Walk(msgspec.Struct, frozen=True):
         known = self.files.key
         places = np.zeros(len(keys), np.int32)
         there = np.zeros(len(keys), np.bool_)
-        for first in range(0, len(keys) if len(known) else 0, _ROWS_AT_ONCE):
-            some = slice(first, first + _ROWS_AT_ONCE)
+        for some in parts(len(keys) if len(known) else 0):
             # To search in ascending order takes a third of the time, the sorting included.
             order = np.argsort(keys[some])
             found = np.searchsorted(known, keys[some][order])

@@ -15,6 +15,7 @@ from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.cli.options import Choice, cache_options
 from audio_cache_daemon.cli.screens import output, print_json, wants_json
 from audio_cache_daemon.cli.target import choose_targets
+from audio_cache_daemon.columns import parts
 from audio_cache_daemon.model import Ints, Inventory, ScanNeeds
 from audio_cache_daemon.pins import load_pins, pinned_rows
 from audio_cache_daemon.reporting.items import (
@@ -93,8 +94,8 @@ def glance_at(target: Target) -> Inventory:
 
 def view_rows(inventory: Inventory, numbers: Ints) -> Iterator[ItemView]:
     """The items of these rows, after a look at their files alone; of many only a part is in memory at once."""
-    for first in range(0, len(numbers), _ROWS_AT_ONCE):
-        some = numbers[first : first + _ROWS_AT_ONCE]
+    for part in parts(len(numbers), _ROWS_AT_ONCE):
+        some = numbers[part]
         yield from view_items(look_at_files(inventory, np.sort(some)), some)
 
 

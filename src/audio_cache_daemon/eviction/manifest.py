@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
-import numpy as np
 
+from audio_cache_daemon.columns import parts
 from audio_cache_daemon.eviction.directories import create_file, write_durably
 from audio_cache_daemon.eviction.ranges import copy_ranges, write_all
 from audio_cache_daemon.formats import array_header, read_lines
@@ -48,8 +48,9 @@ def save_rows(inventory: Inventory, rows: Ints, directory: Path) -> None:
     for name, info in index.arrays.items():
         if info.rows != len(inventory.rows):
             continue
-        starts = info.data_offset + rows * info.row_bytes
         with (cache / name).open("rb", buffering=0) as source, create_file(directory / name) as target:
             write_all(target.fileno(), array_header(info, len(rows)))
-            copy_ranges(source.fileno(), target.fileno(), np.ascontiguousarray(starts), starts + info.row_bytes)
+            for part in parts(len(rows)):
+                starts = info.data_offset + rows[part] * info.row_bytes
+                copy_ranges(source.fileno(), target.fileno(), starts, starts + info.row_bytes)
             os.fsync(target.fileno())

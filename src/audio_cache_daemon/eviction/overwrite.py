@@ -45,10 +45,9 @@ def overwrite_rows(
         info = read_array_info(known.name, descriptor)
         if (info.width, info.dtype) != (known.width, known.dtype) or (len(rows) and int(rows.max()) >= info.rows):
             raise InconsistentIndexError(f"{path} is another array than it was; try again")
-        places = iter_rows(info.data_offset + rows * info.row_bytes)
         anything: Iterable[bytes | None] = repeat(None)
-        for (place,), vector, before in zip(places, vectors, expected or anything, strict=False):
-            _overwrite(descriptor, place, vector, before)
+        for (row,), vector, before in zip(iter_rows(rows), vectors, expected or anything, strict=False):
+            _overwrite(descriptor, info.data_offset + row * info.row_bytes, vector, before)
         after = _keep_time(path, descriptor, info.identity)
         os.fsync(descriptor)
     except ValueError as error:

@@ -7,7 +7,6 @@ takes it up. What was restored is noted in the run's directory, and the run leav
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import msgspec
 import numpy as np
@@ -20,7 +19,7 @@ from audio_cache_daemon.eviction.exchange import rename_to_free_name
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.reconcile import rewrite_index
 from audio_cache_daemon.eviction.removal import look_again, remove_run
-from audio_cache_daemon.eviction.retire import bring_back, find_rows, note_brought_back
+from audio_cache_daemon.eviction.retire import bring_back, find_rows
 from audio_cache_daemon.eviction.saved import SavedRun, TrashedItem
 from audio_cache_daemon.formats import row_key
 from audio_cache_daemon.location import META_NAME, CacheLocation
@@ -65,8 +64,7 @@ def restore_items(
             bring_back(inventory, saved.directory, row[in_place], saved.line[in_place])
         if added.any():
             _add_rows(inventory, Addition(saved.directory, saved.offset, saved.line[added]), execution)
-        note_brought_back(location.state_directory / RETIRED / saved.run, _ids(saved, back))
-        _note_restored(saved, back)
+        _note_restored(location, saved, back)
     except OSError as error:
         reason = f"{error.filename or saved.directory}: {error.strerror}"
         raise MaintenanceError(f"{reason}; no row was restored") from None
@@ -76,16 +74,13 @@ def restore_items(
 def _lines_there(location: CacheLocation, saved: SavedRun, chosen: Bools) -> Bools:
     """Which of the chosen items have a row in the index, to the letter; but for one chance in 2^64."""
     with (location.path / META_NAME).open("rb") as meta:
-        present = np.sort(np.fromiter((row_key(line, 0) for line in meta), np.uint64))
+        present = np.fromiter((row_key(line, 0) for line in meta), np.uint64)
+    present.sort()
     with_lines = chosen & (saved.line >= 0)
     there = np.zeros(len(chosen), np.bool_)
     hashes = (row_key(item.line, 0) for item in saved.items(with_lines))
     there[with_lines] = are_among(np.fromiter(hashes, np.uint64), present)
     return there
-
-
-def _ids(saved: SavedRun, which: Bools) -> Iterator[str]:
-    return (item.entry.id for item in saved.items(which))
 
 
 def _move_files_back(
@@ -149,9 +144,13 @@ def _add_rows(inventory: Inventory, added: Addition, execution: Execution) -> No
     rewrite_index(inventory.location, changes_of(inventory, everything, added), execution)
 
 
-def _note_restored(saved: SavedRun, back: Bools) -> None:
-    if not (saved.left & ~back).any():
-        remove_run(saved.directory)
-    else:
-        restored = read_restored(saved.directory).union(_ids(saved, back))
-        write_durably(saved.directory / RESTORED_NAME, encode_own(sorted(restored)))
+def _note_restored(location: CacheLocation, saved: SavedRun, back: Bools) -> None:
+    """Where it is retired before where it is in the trash: so what is retired no more can be told by its row."""
+    for directory in dict.fromkeys([location.state_directory / RETIRED / saved.run, saved.directory]):
+        if not directory.is_dir():
+            continue
+        if not (saved.left & ~back).any():
+            remove_run(directory)
+        else:
+            restored = read_restored(directory).union(item.entry.id for item in saved.items(back))
+            write_durably(directory / RESTORED_NAME, encode_own(sorted(restored)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import repeat
 from pathlib import Path
 
@@ -27,18 +27,16 @@ from audio_cache_daemon.formats import array_header, identify, read_array_info, 
 from audio_cache_daemon.location import CLAP_AUDIO_NAME, META_NAME, CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, ManifestEntry, RunNote, read_manifest
 from audio_cache_daemon.model import ArrayInfo, Bools, FileIdentity, Ints, Inventory, Outcome, OutcomeKind, Plan
-from audio_cache_daemon.own_files import encode_own, own_subdirectories
+from audio_cache_daemon.own_files import own_subdirectories
 from audio_cache_daemon.paths import open_regular
 from audio_cache_daemon.retired import (
     MARK_NAME,
-    RESTORED_NAME,
     RETIRED,
     UNFINISHED,
     VERIFIED_NAME,
     RetiredRun,
     WriterMark,
     load_retired,
-    read_restored,
 )
 
 
@@ -170,12 +168,6 @@ def _check_unchanged(cache: Path, files: Mapping[str, FileIdentity | None]) -> N
         path = cache / name
         if identify(path.lstat()) != identity:
             raise InconsistentIndexError(f"{path} was changed meanwhile: the generator adds an item; try again")
-
-
-def note_brought_back(directory: Path, ids: Iterable[str]) -> None:
-    """Note that these items of a run are retired no more."""
-    if directory.is_dir():
-        write_durably(directory / RESTORED_NAME, encode_own(sorted(read_restored(directory).union(ids))))
 
 
 def forget_finished(inventory: Inventory) -> None:

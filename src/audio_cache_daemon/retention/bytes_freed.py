@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_cache_daemon.columns import parts
 from audio_cache_daemon.model import Bools, Ints, Inventory, Rows
 from audio_cache_daemon.retention.judgement import rank_in_groups
-
-_ROWS_AT_ONCE = 2**16
 
 
 def freed_file_bytes(rows: Rows, order: Ints, before: Bools) -> Ints:
@@ -28,8 +27,7 @@ def count_namings(rows: Rows, among: Bools) -> NDArray[np.int32]:
     """For each file (by its number) how many of the rows name it as theirs, and it is there."""
     counts = np.zeros(rows.file_count(), np.int32)
     named = among & rows.present()
-    for first in range(0, len(named), _ROWS_AT_ONCE):
-        some = slice(first, first + _ROWS_AT_ONCE)
+    for some in parts(len(named)):
         np.add.at(counts, rows.file[some][named[some]], 1)
     return counts
 

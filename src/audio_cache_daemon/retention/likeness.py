@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_cache_daemon.columns import parts
 from audio_cache_daemon.model import Bools, Floats, Ints, Sounds
 from audio_cache_daemon.retention.judgement import rank_in_groups
 
@@ -170,8 +171,7 @@ def _may_be_alike(sounds: Sounds, rows: Ints, others: Ints, similarity: float) -
 def cosines(sounds: Sounds, rows: Ints, others: Ints) -> Floats:
     """How alike each row sounds to its opposite, in double precision."""
     found = np.empty(len(rows))
-    for first in range(0, len(rows), _ROWS_AT_ONCE):
-        some = slice(first, first + _ROWS_AT_ONCE)
+    for some in parts(len(rows), _ROWS_AT_ONCE):
         ours, theirs = (sounds.vectors[sounds.place[of[some]]] for of in (rows, others))
         found[some] = np.einsum("ij,ij->i", ours, theirs, dtype=np.float64)
     return found

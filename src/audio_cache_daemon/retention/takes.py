@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from audio_cache_daemon.columns import parts
 from audio_cache_daemon.model import Bools, Floats, Ints, Rows, Sounds
 from audio_cache_daemon.retention.judgement import rank_in_groups
 
@@ -62,8 +63,8 @@ def _hear(takes: Takes, chosen: Ints, left: Bools, nearest: Floats) -> None:
     model[prompt[chosen]] = chosen
     rows = np.flatnonzero(left)
     rows = rows[model[prompt[rows]] >= 0]
-    for first in range(0, len(rows), _ROWS_AT_ONCE):
-        some = rows[first : first + _ROWS_AT_ONCE]
+    for part in parts(len(rows), _ROWS_AT_ONCE):
+        some = rows[part]
         ours, theirs = (sounds.vectors[sounds.place[of]] for of in (some, model[prompt[some]]))
         nearest[some] = np.maximum(nearest[some], np.einsum("ij,ij->i", ours, theirs, dtype=np.float64))
 
