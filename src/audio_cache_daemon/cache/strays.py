@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import compress, islice
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
 from audio_cache_daemon.cache.listing import is_plain_file
@@ -14,14 +15,27 @@ from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.columns import are_among
 from audio_cache_daemon.location import is_leftover_name, is_written_name
 from audio_cache_daemon.model import Bools, Ints, StrayKind, Strays
-from audio_cache_daemon.paths import Folder, Folders, file_key
+from audio_cache_daemon.paths import Folder, Folders
+
+_FOUND = np.dtype(
+    [
+        ("kind", np.uint8),
+        ("root", np.int8),
+        ("size", np.int64),
+        ("changed", np.float64),
+        ("inode", np.int64),
+        ("mtime_ns", np.int64),
+    ]
+)
+
+_NAMES_AT_ONCE = 2**12
 
 
-class _Found(msgspec.Struct):
-    path: list[str] = msgspec.field(default_factory=list)
-    kind: list[int] = msgspec.field(default_factory=list)
-    root: list[int] = msgspec.field(default_factory=list)
-    status: list[os.stat_result] = msgspec.field(default_factory=list)
+class _Stray(NamedTuple):
+    """A file that no row names: its path below its root, and what is known of it, in the order of _FOUND."""
+
+    path: str
+    numbers: tuple[int, int, int, float, int, int]
 
 
 def find_strays(folders: Folders, walk: Walk, named: Bools, unresolved_names: Ints) -> Strays:
@@ -31,56 +45,51 @@ def find_strays(folders: Folders, walk: Walk, named: Bools, unresolved_names: In
     paths that couldn't be resolved: a file of such a name may be the one that is meant.
     """
     key, folder = walk.files.key[~named], walk.files.folder[~named]
-    found = _Found()
-    for number in np.unique(folder).tolist():
-        keys = set(key[folder == number].tolist())
-        # A directory that went away since has no strays.
-        with suppress(OSError):
-            _look_into(folders, walk.folders[number], keys, unresolved_names, found)
-    return _columns(found)
+    paths: list[str] = []
+
+    def numbers() -> Iterator[tuple[int, int, int, float, int, int]]:
+        for number in np.unique(folder).tolist():
+            for stray in _look_into(folders, walk.folders[number], key[folder == number], unresolved_names):
+                paths.append(stray.path)
+                yield stray.numbers
+
+    found = np.fromiter(numbers(), _FOUND)
+    by_path = np.array(sorted(range(len(paths)), key=paths.__getitem__), np.int64)
+    order = by_path[np.argsort(found["root"][by_path], kind="stable")]
+    columns = {name: found[name][order] for name in _FOUND.names or ()}
+    return Strays(path=tuple(map(paths.__getitem__, order.tolist())), **columns)
 
 
-def _look_into(folders: Folders, folder: Folder, keys: set[int], unresolved: Ints, found: _Found) -> None:
-    """The walk kept no names, since there can be millions; so a folder that has strays is listed again."""
-    descriptor = folders.descriptor(folder.root, folder.parts)
-    for name in _names(descriptor):
-        if file_key(folder, name) in keys and not are_among(np.array([hash(name)]), unresolved).any():
-            _look_at(folder, descriptor, name, found)
+def _look_into(folders: Folders, folder: Folder, keys: Ints, unresolved: Ints) -> Iterator[_Stray]:
+    """Those in a folder of which the walk has other `keys` (ascending) than rows name.
+
+    It kept no names, since there can be millions; so a folder that has strays is listed again. One that went
+    away since has none.
+    """
+    with suppress(OSError):
+        descriptor = folders.descriptor(folder.root, folder.parts)
+        with os.scandir(descriptor) as entries:
+            every = (entry.name for entry in entries)
+            while names := list(islice(every, _NAMES_AT_ONCE)):
+                hashes = np.fromiter(map(hash, names), np.int64, len(names))
+                meant = are_among(hashes ^ folder.key, keys) & ~are_among(hashes, unresolved)
+                strays = (_look_at(folder, descriptor, name) for name in compress(names, meant))
+                yield from (stray for stray in strays if stray is not None)
 
 
-def _names(descriptor: int) -> Iterator[str]:
-    with os.scandir(descriptor) as entries:
-        for entry in entries:
-            yield entry.name
-
-
-def _look_at(folder: Folder, descriptor: int, name: str, found: _Found) -> None:
+def _look_at(folder: Folder, descriptor: int, name: str) -> _Stray | None:
     if is_leftover_name(name):
         kind = StrayKind.LEFTOVER
     elif is_written_name(name):
         kind = StrayKind.ORPHAN
     else:
-        return
+        return None
     try:
         status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
     except FileNotFoundError:
-        return
-    if is_plain_file(status):
-        found.path.append("/".join((*folder.parts, name)))
-        found.kind.append(kind)
-        found.root.append(folder.root)
-        found.status.append(status)
-
-
-def _columns(found: _Found) -> Strays:
-    order = sorted(range(len(found.path)), key=lambda i: (found.root[i], found.path[i]))
-    statuses = [found.status[i] for i in order]
-    return Strays(
-        path=tuple(found.path[i] for i in order),
-        kind=np.array([found.kind[i] for i in order], np.uint8),
-        root=np.array([found.root[i] for i in order], np.int8),
-        size=np.array([status.st_size for status in statuses], np.int64),
-        changed=np.array([max(status.st_mtime, status.st_ctime) for status in statuses], np.float64),
-        inode=np.array([status.st_ino for status in statuses], np.int64),
-        mtime_ns=np.array([status.st_mtime_ns for status in statuses], np.int64),
-    )
+        return None
+    if not is_plain_file(status):
+        return None
+    changed = max(status.st_mtime, status.st_ctime)
+    numbers = (kind, folder.root, status.st_size, changed, status.st_ino, status.st_mtime_ns)
+    return _Stray("/".join((*folder.parts, name)), numbers)
