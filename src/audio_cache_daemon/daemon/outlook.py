@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
+from audio_cache_daemon.columns import parts
 from audio_cache_daemon.daemon.timetable import next_time
 from audio_cache_daemon.model import Inventory, Plan, RuleCount
 from audio_cache_daemon.reporting.run_summary import by_rule
@@ -56,7 +57,8 @@ def foresee(inventory: Inventory, policy: Policy, now: float) -> Outlook:
     started = time.perf_counter()
     policy = foreseen(policy)
     due = next_time(policy.schedule, now) if policy.schedule is not None else now
-    evictable, plan = _count(plan_evictions(inventory, policy, now)), plan_evictions(inventory, policy, due)
+    evictable = _count(plan_evictions(inventory, policy, now, reasons=False))
+    plan = plan_evictions(inventory, policy, due, reasons=False)
     ages = _group_ages(inventory, plan, now)
     return Outlook(due, evictable, _count(plan), ages, time.perf_counter() - started)
 
@@ -74,13 +76,16 @@ def _reads_much(rule: Rule) -> bool:
 
 def _group_ages(inventory: Inventory, plan: Plan, now: float) -> tuple[AgeGroup, ...]:
     bounds = (*AGE_BOUNDS, np.inf, np.nan)
-    rule = np.full(len(inventory.rows), -1)
+    rule = np.full(len(inventory.rows), -1, np.int16)
     rule[plan.rows.subject] = plan.rows.rule
-    items = inventory.rows.items()
-    # NaN sorts behind infinity, which is the place of its group.
-    group = np.searchsorted(np.array(bounds), row_age(inventory.rows, now)[items])
+    items, age = inventory.rows.items(), row_age(inventory.rows, now)
     width = len(plan.rules) + 1
-    counts = np.bincount(group * width + rule[items] + 1, minlength=width * len(bounds)).reshape(-1, width).tolist()
+    table = np.zeros(width * len(bounds), np.int64)
+    for some in parts(len(rule)):
+        # NaN sorts behind infinity, which is the place of its group.
+        group = np.searchsorted(np.array(bounds), age[some][items[some]])
+        table += np.bincount(group * width + rule[some][items[some]] + 1, minlength=len(table))
+    counts = table.reshape(-1, width).tolist()
     names = [described.name for described in plan.rules]
     return tuple(
         AgeGroup(bound, stay, {name: number for name, number in zip(names, go, strict=True) if number})

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import asdict
 
-from audio_cache_daemon.model import Floats, Inventory, ItemState, StrayKind
+from audio_cache_daemon.model import Bools, Floats, Inventory, ItemState, StrayKind
 from audio_cache_daemon.reporting.terminal import Screen, Symbol
 from audio_cache_daemon.units import format_duration, format_size, format_time
 
@@ -53,12 +53,10 @@ def take_statistics(inventory: Inventory, now: float) -> Statistics:
     """The figures of an inventory at the moment `now`; a timestamp still to come counts as unknown."""
     rows, strays = inventory.rows, inventory.strays
     items = rows.items()
-    created = rows.timestamp[items & (rows.timestamp <= now)]
+    created = _figures(rows.timestamp, items & (rows.timestamp <= now))
     prompts = rows.prompt[items & (rows.prompt >= 0)]
     unique = len(np.unique(prompts))
     orphan, leftover = strays.kind == StrayKind.ORPHAN, strays.kind == StrayKind.LEFTOVER
-    # A duration of 0 is the writer's word for audio that it could not read.
-    durations = rows.duration[items & (rows.duration > 0)].astype(np.float64)
     problems: dict[str, int] = {}
     for problem in inventory.problems:
         problems[problem.kind] = problems.get(problem.kind, 0) + problem.count
@@ -69,10 +67,11 @@ def take_statistics(inventory: Inventory, now: float) -> Statistics:
         audio_bytes=rows.audio_bytes(rows.readable),
         index_bytes=inventory.index.identity.size,
         vector_bytes=sum(array.identity.size for array in inventory.index.arrays.values()),
-        duration=_figures(durations),
-        quality=_figures(rows.quality[items]),
-        oldest=float(created.min()) if len(created) else None,
-        newest=float(created.max()) if len(created) else None,
+        # One of 0 is the writer's word for audio that it could not read.
+        duration=_figures(rows.duration, items & (rows.duration > 0)),
+        quality=_figures(rows.quality, items),
+        oldest=created.lowest,
+        newest=created.highest,
         missing=int(rows.missing().sum()),
         undecidable=int((items & (rows.state == ItemState.UNDECIDABLE)).sum()),
         retired=int((rows.readable & ~items).sum()),
@@ -86,11 +85,12 @@ def take_statistics(inventory: Inventory, now: float) -> Statistics:
     )
 
 
-def _figures(values: Floats) -> Figures:
-    known = values[~np.isnan(values)]
-    if not len(known):
+def _figures(values: Floats, of: Bools) -> Figures:
+    known = of & ~np.isnan(values)
+    if not known.any():
         return Figures(None, None, None)
-    return Figures(float(known.mean()), float(known.min()), float(known.max()))
+    lowest, highest = values.min(where=known, initial=np.inf), values.max(where=known, initial=-np.inf)
+    return Figures(float(values.mean(where=known)), float(lowest), float(highest))
 
 
 def statistics_as_json(inventory: Inventory, statistics: Statistics) -> dict[str, object]:

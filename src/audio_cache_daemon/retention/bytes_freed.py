@@ -15,9 +15,11 @@ def freed_file_bytes(rows: Rows, order: Ints, before: Bools) -> Ints:
     files = rows.file[order]
     named = count_namings(rows, before)
     namings = np.where(files >= 0, named[files], np.int32(0)) if len(named) else np.zeros(len(order), np.int32)
+    goes = namings == 1
     # Of a file that several rows name, the last of them counts.
-    turn = rank_in_groups(files, namings > 1, [np.arange(len(order))])
-    goes = (namings == 1) | ((namings > 1) & (turn == namings))
+    several = np.flatnonzero(namings > 1)
+    turn = rank_in_groups(files[several], np.ones(len(several), np.bool_), [several])
+    goes[several] = turn == namings[several]
     freed = rows.size[order]
     freed[~(goes & rows.present()[order] & ~rows.used_elsewhere[order])] = 0
     return freed

@@ -84,7 +84,7 @@ def _simulate(cache: GrowingCache, policy: Policy, now: float, days: int) -> Ite
 
 def _run(then: Inventory, policy: Policy, coming: ForecastDay) -> tuple[ForecastDay, _Parts]:
     """The day that is coming with what a run takes then, and what that leaves."""
-    plan = plan_evictions(then, policy, coming.time)
+    plan = plan_evictions(then, policy, coming.time, reasons=False)
     stay = _everything(then) if plan.refusals else _left_by(plan)
     taken, refused = _by_rule(plan), tuple(refusal.limit for refusal in plan.refusals)
     # Before the sums are made: of a million rows it holds 25 MB.

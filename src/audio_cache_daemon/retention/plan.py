@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audio_cache_daemon.model import BROKEN, Bools, Evictions, Floats, Ints, Inventory, ItemState, Plan, PlanRule, Truth
 from audio_cache_daemon.retention.budget import BUDGET_RULES, Pressure, Remaining, eviction_key, over_budget
 from audio_cache_daemon.retention.bytes_freed import freed_file_bytes
-from audio_cache_daemon.retention.judgement import Judgement
+from audio_cache_daemon.retention.judgement import Judgement, unmeasured
 from audio_cache_daemon.retention.limits import RunLimits
 from audio_cache_daemon.retention.policy import (
     Broken,
@@ -25,28 +26,25 @@ from audio_cache_daemon.retention.policy import (
     Rule,
 )
 from audio_cache_daemon.retention.protection import PINNED, RESTORED, protect_rows, protect_strays
-from audio_cache_daemon.retention.rules import judge_rules
+from audio_cache_daemon.retention.rules import RuleVerdict, judge_rules
 
 _NONE: Ints = np.empty(0, np.int64)
 
 
-def plan_evictions(inventory: Inventory, policy: Policy, now: float, *, enforce_limits: bool = True) -> Plan:
+def plan_evictions(
+    inventory: Inventory, policy: Policy, now: float, *, enforce_limits: bool = True, reasons: bool = True
+) -> Plan:
     """What the policy takes from this inventory at the moment `now` (seconds since the epoch).
 
-    The same arguments give the same plan. Without `enforce_limits` nothing is refused and nothing cut short.
+    The same arguments give the same plan. Without `enforce_limits` nothing is refused and nothing cut short; without
+    `reasons` each eviction has its rule alone, for who counts: of a million that is 20 MB less.
     """
     protected, undecided = protect_rows(inventory.rows, policy.protect, now)
     protected_strays = protect_strays(inventory.strays, policy.protect, now) >= 0
     undecided |= (inventory.rows.state == ItemState.UNDECIDABLE) | _unplaceable(inventory, policy, now)
-    rows, strays = _Ownership(len(inventory.rows)), _Ownership(len(inventory.strays))
-    held = np.zeros(len(inventory.rows), np.bool_)
-    for verdict in judge_rules(inventory, policy.rules, (protected >= 0, protected_strays), now):
-        rows.take(verdict.taken_rows, verdict.number, verdict.rows)
-        strays.take(verdict.taken_strays, verdict.number, verdict.strays)
-        undecided |= verdict.rows.truth == Truth.UNDECIDABLE
-        held |= (verdict.rows.truth == Truth.TRUE) & (protected >= 0)
-        # Before the next one is made: of a million rows it holds 16 MB.
-        del verdict
+    rows, strays = (_Ownership(len(part), tells_why=reasons) for part in (inventory.rows, inventory.strays))
+    verdicts = judge_rules(inventory, policy.rules, (protected >= 0, protected_strays), now)
+    selected = _take_by_rules(verdicts, rows, strays, undecided)
     limits = RunLimits(inventory, policy.limits if enforce_limits else Limits(None, None))
     refusals = limits.refuse_rules(rows.taken, strays.taken)
     movable = inventory.rows.decided() & (protected < 0)
@@ -66,41 +64,67 @@ def plan_evictions(inventory: Inventory, policy: Policy, now: float, *, enforce_
         capped=capped,
         refusals=refusals,
         notes=tuple(_notes(inventory, policy)),
-        held=int((held & inventory.rows.decided()).sum()),
+        held=int((selected & (protected >= 0) & inventory.rows.decided()).sum()),
         cut=cut,
     )
 
 
-class _Ownership:
-    """Which subjects are taken, by which rule, and what it measured: each rule's takings in turn."""
+def _take_by_rules(verdicts: Iterator[RuleVerdict], rows: _Ownership, strays: _Ownership, undecided: Bools) -> Bools:
+    """Take what each rule takes, and note where it can't decide; which rows any of them selects, also in vain."""
+    selected = np.zeros(len(undecided), np.bool_)
+    for verdict in verdicts:
+        rows.take(verdict.taken_rows, verdict.number, verdict.rows)
+        strays.take(verdict.taken_strays, verdict.number, verdict.strays)
+        undecided |= verdict.rows.truth == Truth.UNDECIDABLE
+        selected |= verdict.rows.truth == Truth.TRUE
+        # Before the next one is made: of a million rows it holds 16 MB.
+        del verdict
+    return selected
 
-    def __init__(self, count: int) -> None:
-        self.taken: Bools = np.zeros(count, np.bool_)
+
+class _Ownership:
+    """Which rule takes each subject (-1: none) and, if it `tells_why`, what that measured, taking by taking."""
+
+    def __init__(self, count: int, *, tells_why: bool) -> None:
+        self._rule = np.full(count, -1, np.int16)
+        self._tells_why = tells_why
         self._takings: list[tuple[Any, ...]] = []
 
+    @property
+    def taken(self) -> Bools:
+        return self._rule >= 0
+
     def take(self, taken: Bools, rule: int, judgement: Judgement) -> None:
-        subjects = np.flatnonzero(taken)
-        keeper = judgement.keeper[subjects] if judgement.keeper is not None else -1
-        self._note(subjects, rule, judgement.value[subjects], judgement.threshold, keeper)
+        self._rule[taken] = rule
+        if self._tells_why:
+            keeper = judgement.keeper[taken] if judgement.keeper is not None else -1
+            self._takings.append((_numbers(taken), judgement.value[taken], judgement.threshold, keeper))
 
     def take_under_pressure(self, subjects: Ints, rule: int, pressure: Pressure) -> None:
-        self._note(subjects, rule, pressure.value, pressure.threshold, -1)
-
-    def _note(self, subjects: Ints, *reason: Floats | Ints | float) -> None:
-        self.taken[subjects] = True
-        self._takings.append((subjects.astype(np.int32), *reason))
+        self._rule[subjects] = rule
+        if self._tells_why:
+            self._takings.append((subjects.astype(np.int32), pressure.value, pressure.threshold, -1))
 
     def evictions(self, freed: Callable[[Ints], Ints]) -> Evictions:
         subject = np.flatnonzero(self.taken)
         # First, since it needs more than all that follows.
         size = freed(subject)
-        rule, keeper = np.empty(len(subject), np.int16), np.empty(len(subject), np.int32)
-        value, threshold = np.empty(len(subject)), np.empty(len(subject))
+        return Evictions(subject, self._rule[subject], *self._reasons(subject), size)
+
+    def _reasons(self, subject: Ints) -> tuple[Floats, Floats, NDArray[np.int32]]:
+        count = len(subject)
+        if not self._takings:
+            return unmeasured(count), unmeasured(count), np.broadcast_to(np.int32(-1), count)
+        value, threshold, keeper = np.empty(count), np.empty(count), np.empty(count, np.int32)
         while self._takings:
             subjects, *reason = self._takings.pop()
             places = np.searchsorted(subject, subjects)
-            rule[places], value[places], threshold[places], keeper[places] = reason
-        return Evictions(subject, rule, value, threshold, keeper, size)
+            value[places], threshold[places], keeper[places] = reason
+        return value, threshold, keeper
+
+
+def _numbers(taken: Bools) -> NDArray[np.int32]:
+    return np.flatnonzero(taken).astype(np.int32)
 
 
 def _take_pressures(
