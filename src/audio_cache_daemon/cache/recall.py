@@ -16,10 +16,12 @@ def recall(meta: int, rows: Rows, memory: Memory | None, pins: HeldRows) -> Rows
     rows = replace(rows, pinned_until=_until(meta, rows, pins))
     if memory is None:
         return rows
-    since = rows.missing_since.copy()
     missing = np.flatnonzero(rows.missing())
     ids = tuple(read_ids(meta, rows.offset, missing))
-    since[missing] = [memory.missing_since.get(text, np.nan) for text in ids]
+    since = rows.missing_since
+    if ids:
+        since = since.copy()
+        since[missing] = [memory.missing_since.get(text, np.nan) for text in ids]
     return replace(rows, missing_since=since, missing_ids=ids, held_until=_until(meta, rows, unpack_held(memory.held)))
 
 

@@ -263,7 +263,9 @@ def _why_orphans_undecidable(rows: Rows, strays: Strays, neighbours: NeighbourNa
     if len(rows) == 0 and orphans.any():
         return "the index is empty while there are audio files"
     for root in np.unique(strays.root[orphans]).tolist():
-        files = np.count_nonzero(np.bincount(rows.file[(rows.root == root) & (rows.state == ItemState.OK)]))
+        is_named = np.zeros(rows.file_count(), np.bool_)
+        is_named[rows.file[(rows.root == root) & rows.present()]] = True
+        files = int(is_named.sum())
         in_root = strays.root == root
         if int((orphans & in_root).sum()) * _ORPHAN_SHARE > files + int(in_root.sum()):
             return "more than a fifth of the files in an audio root are named by no row, which is more than litter"

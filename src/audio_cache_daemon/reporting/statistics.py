@@ -54,8 +54,10 @@ def take_statistics(inventory: Inventory, now: float) -> Statistics:
     rows, strays = inventory.rows, inventory.strays
     items = rows.items()
     created = _figures(rows.timestamp, items & (rows.timestamp <= now))
-    prompts = rows.prompt[items & (rows.prompt >= 0)]
-    unique = len(np.unique(prompts))
+    with_prompt = items & (rows.prompt >= 0)
+    is_used = np.zeros(int(rows.prompt.max(initial=-1)) + 1, np.bool_)
+    is_used[rows.prompt[with_prompt]] = True
+    unique = int(is_used.sum())
     orphan, leftover = strays.kind == StrayKind.ORPHAN, strays.kind == StrayKind.LEFTOVER
     problems: dict[str, int] = {}
     for problem in inventory.problems:
@@ -63,7 +65,7 @@ def take_statistics(inventory: Inventory, now: float) -> Statistics:
     return Statistics(
         items=int(items.sum()),
         unique_prompts=unique,
-        duplicates=len(prompts) - unique,
+        duplicates=int(with_prompt.sum()) - unique,
         audio_bytes=rows.audio_bytes(rows.readable),
         index_bytes=inventory.index.identity.size,
         vector_bytes=sum(array.identity.size for array in inventory.index.arrays.values()),

@@ -12,16 +12,20 @@ from audio_cache_daemon.retention.judgement import rank_in_groups
 
 def freed_file_bytes(rows: Rows, order: Ints, before: Bools) -> Ints:
     """Audio bytes freed by each eviction of `order` (row numbers), when only the rows `before` are still there."""
-    files = rows.file[order]
-    named = count_namings(rows, before)
-    namings = np.where(files >= 0, named[files], np.int32(0)) if len(named) else np.zeros(len(order), np.int32)
-    goes = namings == 1
+    named, may_go = count_namings(rows, before), rows.present() & ~rows.used_elsewhere
+    freed, is_shared = rows.size[order], np.zeros(len(order), np.bool_)
+    for part in parts(len(order)):
+        some = order[part]
+        goes = may_go[some]
+        namings = np.zeros(len(some), np.int32)
+        namings[goes] = named[rows.file[some][goes]]
+        is_shared[part] = namings > 1
+        freed[part][namings == 0] = 0
     # Of a file that several rows name, the last of them counts.
-    several = np.flatnonzero(namings > 1)
-    turn = rank_in_groups(files[several], np.ones(len(several), np.bool_), [several])
-    goes[several] = turn == namings[several]
-    freed = rows.size[order]
-    freed[~(goes & rows.present()[order] & ~rows.used_elsewhere[order])] = 0
+    shared = np.flatnonzero(is_shared)
+    files = rows.file[order[shared]]
+    turn = rank_in_groups(files, np.ones(len(shared), np.bool_), [shared])
+    freed[shared[turn != named[files]]] = 0
     return freed
 
 
