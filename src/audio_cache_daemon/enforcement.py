@@ -146,11 +146,13 @@ def enforce(target: Target, request: RunRequest, log: AuditLog, report: RunRepor
 
 
 def _as_told(plan: Plan) -> Plan:
-    """A plan that was carried out, without what tells its items apart: of a million 60 MB, beside what follows."""
-    count = len(plan.inventory.rows)
+    """A plan that was carried out, without what tells its items apart: of a million 80 MB, beside what follows."""
+    count, evicted = len(plan.inventory.rows), len(plan.rows)
     unknown, nothing = np.broadcast_to(np.nan, count), np.broadcast_to(np.int64(0), count)
     rows = replace(
         plan.inventory.rows,
+        offset=np.broadcast_to(np.int64(0), count + 1),
+        prompt=np.broadcast_to(np.int32(-1), count),
         timestamp=unknown,
         duration=unknown,
         quality=unknown,
@@ -162,8 +164,13 @@ def _as_told(plan: Plan) -> Plan:
         decoded=None,
         missing_ids=None,
     )
-    value = np.broadcast_to(np.nan, len(plan.rows))
-    evictions = replace(plan.rows, value=value, threshold=value)
+    evictions = replace(
+        plan.rows,
+        subject=np.broadcast_to(np.int64(0), evicted),
+        value=np.broadcast_to(np.nan, evicted),
+        threshold=np.broadcast_to(np.nan, evicted),
+        keeper=np.broadcast_to(np.int32(-1), evicted),
+    )
     return replace(plan, inventory=replace(plan.inventory, rows=rows), rows=evictions)
 
 

@@ -6,7 +6,7 @@ moves. Whether its line is still there, and its file still in its place, is told
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +33,7 @@ UNFINISHED = ".new"
 
 _ITEM = np.dtype(
     [
-        ("place", np.int64),
+        ("place", np.int32),
         ("row", np.int64),
         ("size", np.int64),
         ("inode", np.int64),
@@ -92,6 +92,14 @@ def load_retired(location: CacheLocation) -> tuple[RetiredRun, ...]:
     """The runs of which something is still retired, by name; InconsistentIndexError when one can't be read."""
     directories = own_subdirectories(location.state_directory, RETIRED)
     return tuple(_load(directory) for directory in directories if not directory.name.endswith(UNFINISHED))
+
+
+def places_of(runs: Iterable[RetiredRun]) -> Iterator[tuple[RetiredRun, slice]]:
+    """Each run, and where its entries are among those of all these runs."""
+    first = 0
+    for run in runs:
+        yield run, slice(first, first + len(run))
+        first += len(run)
 
 
 def load_verified(location: CacheLocation) -> dict[str, FileIdentity]:

@@ -29,7 +29,7 @@ from audio_cache_daemon.reporting.run_audit import record_outcome
 from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.retention.budget import mark_bytes, short_roots
 from audio_cache_daemon.retention.release import ReleaseRule, why_release
-from audio_cache_daemon.retired import RetiredRun, WriterMark, load_retired
+from audio_cache_daemon.retired import RetiredRun, WriterMark, load_retired, places_of
 from audio_cache_daemon.state import load_memory
 from audio_cache_daemon.units import format_size
 
@@ -110,10 +110,8 @@ def release_pending(
     if not retired.pending.any() or (index_fault(inventory) is not None and not is_stopped):
         return Released()
     rule = _release_rule(inventory, target.settings.writer, request.now, is_stopped=is_stopped)
-    total, first = Released(), 0
-    for run in runs:
-        mine = slice(first, first + len(run))
-        first += len(run)
+    total = Released()
+    for run, mine in places_of(runs):
         proven = is_stopped or not retired.undone[mine].any()
         why = why_release(run.mark or _NO_MARK, run.note.time, request.now, rule) if proven else None
         if why is not None and retired.pending[mine].any():

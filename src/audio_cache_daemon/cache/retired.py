@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.walk import Walk
-from audio_cache_daemon.columns import are_among
+from audio_cache_daemon.columns import are_among, parts
 from audio_cache_daemon.formats import iter_blocks, read_lines, read_vectors
 from audio_cache_daemon.location import CLAP_NAMES, CacheLocation
 from audio_cache_daemon.model import ArrayInfo, Bools, FileIdentity, Ints, Retired
 from audio_cache_daemon.paths import Folder, file_key, open_regular, root_folder
-from audio_cache_daemon.retired import RetiredRun, load_retired, load_verified
+from audio_cache_daemon.retired import RetiredRun, load_retired, load_verified, places_of
 
 
 def find_retired_rows(runs: Sequence[RetiredRun], meta: int, offset: Ints, are_back: Callable[[Ints], Bools]) -> Ints:
@@ -29,8 +29,10 @@ def find_retired_rows(runs: Sequence[RetiredRun], meta: int, offset: Ints, are_b
     perhaps one that repeats the retired one to the letter.
     """
     inode = os.fstat(meta).st_ino
-    found = [_find_at_number(run, meta, offset, inode) for run in runs]
-    rows = np.concatenate(found) if found else np.empty(0, np.int64)
+    rows = np.full(sum(map(len, runs)), -1, np.int64)
+    for run, mine in places_of(runs):
+        if run.note.index == inode:
+            _find_at_number(run, meta, offset, rows[mine])
     lost = rows < 0
     if lost.any():
         taken = np.zeros(len(offset) - 1, np.bool_)
@@ -46,16 +48,15 @@ def find_retired_rows(runs: Sequence[RetiredRun], meta: int, offset: Ints, are_b
     return rows
 
 
-def _find_at_number(run: RetiredRun, meta: int, offset: Ints, inode: int) -> Ints:
-    rows = np.full(len(run), -1, np.int64)
-    if run.note.index != inode:
-        return rows
+def _find_at_number(run: RetiredRun, meta: int, offset: Ints, rows: Ints) -> None:
+    """Put the rows of a run's entries into `rows`, where their lines are at their numbers."""
     known = run.columns["row"] < len(offset) - 1
+    numbers = run.columns["row"][known]
     saved = compress((line for _, line in run.items()), known)
-    there = read_lines(meta, offset, run.columns["row"][known])
-    same = (one.rstrip(b"\r\n") == other.rstrip(b"\r") for one, other in zip(there, saved, strict=True))
-    rows[known] = np.where(np.fromiter(same, np.bool_), run.columns["row"][known], -1)
-    return rows
+    pairs = zip(read_lines(meta, offset, numbers), saved, strict=True)
+    same = (one.rstrip(b"\r\n") == other.rstrip(b"\r") for one, other in pairs)
+    numbers[~np.fromiter(same, np.bool_, len(numbers))] = -1
+    rows[known] = numbers
 
 
 def _search(meta: int, wanted: Ints, taken: Bools, are_back: Callable[[Ints], Bools]) -> Iterator[tuple[int, int]]:
@@ -173,8 +174,11 @@ def _iter_keys(location: CacheLocation, runs: Iterable[RetiredRun]) -> Iterator[
 def _look_up(runs: Sequence[RetiredRun], keys: Ints, walk: Walk) -> Bools:
     """Which entries' files lie in their places as they were."""
     places, unchanged = walk.find(keys)
-    for name in ("size", "inode", "mtime_ns") if unchanged.any() else ():
-        unchanged &= getattr(walk.files, name)[places] == _column(runs, name)
+    for run, mine in places_of(runs if unchanged.any() else ()):
+        for part in parts(len(run)):
+            here = places[mine][part]
+            for name in ("size", "inode", "mtime_ns"):
+                unchanged[mine][part] &= getattr(walk.files, name)[here] == run.columns[name][part]
     return unchanged
 
 
@@ -185,9 +189,13 @@ def _column(runs: Sequence[RetiredRun], name: str) -> NDArray[Any]:
 
 def _are_among(few: Ints, many: Iterable[Ints]) -> Bools:
     """Which of the few are among the many, which come in parts; np.isin would sort all of those."""
-    ordered = np.unique(few)
+    ordered = np.sort(few)
     found = np.zeros(len(ordered), np.bool_)
     for some in many:
+        # Of equal ones the first stands for all.
         places = np.minimum(np.searchsorted(ordered, some), len(ordered) - 1)
         found[places[ordered[places] == some]] = True
-    return found[np.searchsorted(ordered, few)]
+    are_found = np.empty(len(few), np.bool_)
+    for part in parts(len(few)):
+        are_found[part] = found[np.searchsorted(ordered, few[part])]
+    return are_found
