@@ -23,9 +23,11 @@ class DoubtError(Exception):
 def relist(folders: Folders, walk: Walk, files: Collection[str], directories: Collection[str]) -> Walk:
     """The walk as it is now, when only these audio files and directories (with all in them) may have changed.
 
-    Paths are real ones. DoubtError when one of them isn't understood.
+    Paths are real ones. DoubtError when one of them isn't understood. Who doesn't hold on to the walk doesn't hold the
+    files twice: of a million that is 36 MB.
     """
     relisting = _Relisting(folders, walk)
+    del walk
     # A directory may be called like a sound; the walk takes it for an audio file that is none.
     named_like_audio = {path for path in directories if is_audio_name(path)}
     outer = _outermost(set(relisting.below_roots(directories)) - named_like_audio)
@@ -88,14 +90,15 @@ class _Relisting:
         """The walk with what was found."""
         if not self._fresh and not self._stale.any():
             return Walk(self._files, tuple(self._listed), tuple(self._unlisted))
-        kept = self._files.pick(~self._stale) if self._stale.any() else self._files
-        new = [kept.pick(slice(0)), *self._fresh]
+        new = [self._files.pick(slice(0)), *self._fresh]
         fresh = Files.of(map(np.concatenate, zip(*(files.columns() for files in new), strict=True)))
         fresh = fresh.pick(np.argsort(fresh.key, kind="stable"))
-        places = np.searchsorted(kept.key, fresh.key)
-        both = zip(kept.columns(), fresh.columns(), strict=True)
-        files = Files.of(np.insert(old, places, added) for old, added in both)
-        return Walk(files, tuple(self._listed), tuple(self._unlisted))
+        columns, stays = [*self._files.columns()], ~self._stale
+        del self._files
+        places = np.searchsorted(columns[0][stays], fresh.key)
+        for number, added in enumerate(fresh.columns()):
+            columns[number] = np.insert(columns[number][stays], places, added)
+        return Walk(Files.of(columns), tuple(self._listed), tuple(self._unlisted))
 
     def _enter(self, path: str) -> tuple[int, str]:
         """The number of the folder in which a path is, and its name."""

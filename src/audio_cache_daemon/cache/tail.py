@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -84,17 +85,23 @@ class Tail:
     def walk(self, folders: Folders) -> Walk:
         """All audio files below the roots: as they were found before, and what was touched as it is now."""
         surface = _Surface(tuple(map(_identify_root, folders.roots)), folders.mounts_below())
-        walk = None
-        if self._walk is not None and not self._walk.unlisted and surface == self._surface:
-            try:
-                walk = relist(folders, self._walk, self._files, self._directories)
-            except DoubtError:
-                walk = None
-        self._walk = walk if walk is not None else Walk.of(list_files(folders))
+        if self._walk is None or self._walk.unlisted or surface != self._surface:
+            self._walk = None
+        else:
+            with suppress(DoubtError):
+                self._walk = relist(folders, self._hand_over(), self._files, self._directories)
+        if self._walk is None:
+            self._walk = Walk.of(list_files(folders))
         self._surface = surface
         self._files.clear()
         self._directories.clear()
         return self._walk
+
+    def _hand_over(self) -> Walk:
+        """The walk of before, which is held here no longer: else its files would be held twice until the new one is."""
+        walk, self._walk = self._walk, None
+        assert walk is not None
+        return walk
 
     def _real_roots(self) -> tuple[str, ...]:
         return tuple(os.path.realpath(root) for root in self.location.audio_roots)
