@@ -44,17 +44,18 @@ def compact_cache(target: Target, request: RunRequest, log: AuditLog) -> Compact
         with generator_stopped(target.settings.location, generator):
             return _compact_stopped(target, request, log)
     with generator_reloaded(target.settings.location, generator):
-        return Compacted(compact(_observe(target), target, request, log), Released())
+        return Compacted(compact(_observe(target, files=False), target, request, log), Released())
 
 
 def _compact_stopped(target: Target, request: RunRequest, log: AuditLog) -> Compacted:
-    inventory = _observe(target)
+    inventory = _observe(target, files=True)
     rows = compact(inventory, target, request, log)
     return Compacted(rows, release_pending(inventory, target, request, log, is_stopped=True))
 
 
-def _observe(target: Target) -> Inventory:
-    return for_rewrite(scan_cache(target.settings.location, ScanNeeds(), Surroundings(target.neighbours)))
+def _observe(target: Target, *, files: bool) -> Inventory:
+    """What a rewrite needs; the `files` are only looked for where those of retired items can go with it."""
+    return for_rewrite(scan_cache(target.settings.location, ScanNeeds(files=files), Surroundings(target.neighbours)))
 
 
 def for_rewrite(inventory: Inventory) -> Inventory:
