@@ -345,13 +345,18 @@ def test_a_row_whose_vectors_are_not_its_own_is_not_retired(
 
 
 def test_a_released_item_comes_back_in_its_place(tmp_path: Path) -> None:
-    """Its row is still there, retired: vectors and file return under the running generator, and the item stays."""
+    """Its row is still there, retired: vectors and file return under the running generator, and the item stays.
+
+    With the last one goes what was written down of the run.
+    """
     location = make_cache(tmp_path).write()
     before, files = vectors(location), audio_names(location)
     run(location, live(tmp_path))
     start_generator(tmp_path, 200)
     run(location, live(tmp_path), name="two")
+    assert len([*location.state_directory.glob("*/one")]) == 2
     assert restore(location, "one") == []
+    assert [*location.state_directory.glob("*/one")] == []
     assert audio_names(location) == files
     assert all(np.array_equal(old, new) for old, new in zip(before, vectors(location), strict=True))
     assert int(scan_cache(location, ScanNeeds()).rows.items().sum()) == 12

@@ -16,15 +16,14 @@ nothing takes the row of each `id`, and the row's `timestamp` (NaN: none), by wh
 NONE_HELD: HeldRows = np.empty(0, _ROW)
 
 
-def hold_rows(ids: ArrayLike, until: ArrayLike, timestamp: ArrayLike, held: HeldRows | None = None) -> HeldRows:
+def hold_rows(ids: ArrayLike, until: ArrayLike, timestamp: ArrayLike, held: HeldRows = NONE_HELD) -> HeldRows:
     """The rows of these ids, parallel to what is said of them, beside those `held` before.
 
     Of an id that stands there twice the last counts.
     """
-    before = 0 if held is None else len(held)
-    every = np.empty(before + np.size(ids), _ROW)
-    every[:before] = NONE_HELD if held is None else held
-    added = every[before:]
+    every = np.empty(len(held) + np.size(ids), _ROW)
+    every[: len(held)] = held
+    added = every[len(held) :]
     added["id"], added["until"], added["timestamp"] = ids, until, timestamp
     _, from_end = np.unique(every["id"][::-1], return_index=True)
     return every[::-1][from_end]

@@ -85,6 +85,7 @@ BENCHMARKS = (
             ("explain", "explain 77"),
             ("status", "status"),
             ("verify", "verify"),
+            ("clear", "clear --dry-run"),
             ("plan-json", "run-once --dry-run --format json"),
         )
     ),

@@ -16,9 +16,6 @@ class Hashes:
     def __init__(self) -> None:
         self._packed = array("q")
 
-    def __len__(self) -> int:
-        return len(self._packed)
-
     def add(self, hash_: int) -> None:
         """Take one in."""
         self._packed.append(hash_)
