@@ -166,7 +166,6 @@ def _as_told(plan: Plan) -> Plan:
     )
     evictions = replace(
         plan.rows,
-        subject=np.broadcast_to(np.int64(0), evicted),
         value=np.broadcast_to(np.nan, evicted),
         threshold=np.broadcast_to(np.nan, evicted),
         keeper=np.broadcast_to(np.int32(-1), evicted),

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_cache_daemon.model import Bools, Floats, Rows
-from audio_cache_daemon.retention.judgement import Judgement, rank_in_groups, row_age, truths
+from audio_cache_daemon.model import Bools, Floats, Ints, Rows
+from audio_cache_daemon.retention.judgement import Judgement, RankKey, rank_in_groups, row_age, truths
 from audio_cache_daemon.retention.likeness import find_copies
 from audio_cache_daemon.retention.policy import Dedupe, Preference
 from audio_cache_daemon.retention.takes import Takes, rank_takes
 
 # What ranks first has the lowest number.
-_KEYS: dict[Preference, Callable[[Rows, Floats], Floats]] = {
-    "quality": lambda rows, _: -rows.quality,
-    "newest": lambda _, age: age,
-    "oldest": lambda _, age: -age,
+_KEYS: dict[Preference, Callable[[Rows, float, Ints | slice], Floats]] = {
+    "quality": lambda rows, _, which: -rows.quality[which],
+    "newest": row_age,
+    "oldest": lambda rows, now, which: -row_age(rows, now, which),
     # A duration of 0 is the writer's word for audio that it could not read.
-    "longest": lambda rows, _: np.where(rows.duration > 0, -rows.duration, np.nan),
+    "longest": lambda rows, _, which: np.where(rows.duration[which] > 0, -rows.duration[which], np.nan),
 }
 
 
@@ -54,13 +55,19 @@ def _rank(
 ) -> tuple[Bools, NDArray[np.signedinteger]]:
     """Which members lack a value to rank by, and the ranks of the others; `among` are groups, members, protected."""
     group, members, protected = among
-    keys = _keys(rows, criterion, row_age(rows, now))
-    unplaceable = np.logical_or.reduce([np.isnan(key) for key in keys]) & members & ~protected
+    keys = _keys(rows, criterion, now)
+    unplaceable = _unknown(keys, rows) & members & ~protected
     return unplaceable, rank_in_groups(group, members & ~unplaceable, [~protected, ~rows.present(), *keys])
 
 
-def _keys(rows: Rows, criterion: Dedupe, age: Floats) -> list[Floats]:
-    return [_KEYS[preference](rows, age) for preference in (*criterion.prefer, "newest")]
+def _keys(rows: Rows, criterion: Dedupe, now: float) -> list[RankKey]:
+    return [RankKey(partial(_KEYS[preference], rows, now)) for preference in (*criterion.prefer, "newest")]
+
+
+def _unknown(keys: Sequence[RankKey], rows: Rows) -> Bools:
+    """Which rows lack a value to rank them by."""
+    unknown: Bools = np.logical_or.reduce([key.unknown(len(rows)) for key in keys])
+    return unknown
 
 
 def _copies(rows: Rows, criterion: Dedupe, members: Bools, protected: Bools, now: float) -> Judgement:
@@ -73,11 +80,11 @@ def _copies(rows: Rows, criterion: Dedupe, members: Bools, protected: Bools, now
     group = rows.prompt if criterion.within == "prompt" else np.zeros(len(rows), np.int32)
     members = members & (group >= 0)
     several = np.bincount(group[members], minlength=int(group.max(initial=0)) + 1)[group] > 1
-    keys = _keys(rows, criterion, row_age(rows, now))
-    lacks_value = np.logical_or.reduce([np.isnan(key) for key in keys]) & ~protected
+    keys = _keys(rows, criterion, now)
+    lacks_value = _unknown(keys, rows) & ~protected
     open_ones = members & several & (lacks_value | (sounds.place < 0))
     compared = np.flatnonzero(members & several & ~open_ones)
-    order = compared[np.lexsort([key[compared] for key in (*reversed(keys), ~protected)])]
+    order = compared[np.lexsort([*(key[compared] for key in reversed(keys)), ~protected[compared]])]
     copies = find_copies(sounds, order, group, protected, criterion.similarity)
     truth = truths(copies.keeper >= 0, open_ones & ~protected)
     return Judgement(truth, copies.likeness, criterion.similarity, copies.keeper)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
 from audio_cache_daemon.model import Bools, Floats, Rows, Strays, Truth
 from audio_cache_daemon.retention.judgement import (
+    RankKey,
     judge_older,
     rank_in_groups,
     row_age,
@@ -82,14 +85,14 @@ def judge_protection(rows: Rows, criterion: ProtectionCriterion, now: float) -> 
         case Pattern(expression):
             return matching(rows, expression).truth
         case KeepBest(count):
-            newest_first = np.nan_to_num(row_age(rows, now), nan=np.inf)
-            return _first_of_prompt(rows, count, [-rows.quality, newest_first])
+            newest_first = RankKey(lambda which: np.nan_to_num(row_age(rows, now, which), nan=np.inf))
+            return _first_of_prompt(rows, count, [RankKey(lambda which: -rows.quality[which]), newest_first])
         case KeepNewest(count):
-            return _first_of_prompt(rows, count, [row_age(rows, now)])
+            return _first_of_prompt(rows, count, [RankKey(partial(row_age, rows, now))])
 
 
-def _first_of_prompt(rows: Rows, count: int, keys: list[NDArray[np.float64]]) -> NDArray[np.uint8]:
+def _first_of_prompt(rows: Rows, count: int, keys: list[RankKey]) -> NDArray[np.uint8]:
     """Whether rows are among the first `count` of their prompt whose file is there; the first key must be known."""
-    placeable = ~np.isnan(keys[0]) & (rows.prompt >= 0)
+    placeable = ~keys[0].unknown(len(rows)) & (rows.prompt >= 0)
     ranks = rank_in_groups(rows.prompt, rows.present() & placeable, keys)
     return truths((ranks > 0) & (ranks <= count), rows.present() & ~placeable)
