@@ -90,15 +90,19 @@ class _Relisting:
         """The walk with what was found."""
         if not self._fresh and not self._stale.any():
             return Walk(self._files, tuple(self._listed), tuple(self._unlisted))
-        new = [self._files.pick(slice(0)), *self._fresh]
-        fresh = Files.of(map(np.concatenate, zip(*(files.columns() for files in new), strict=True)))
-        fresh = fresh.pick(np.argsort(fresh.key, kind="stable"))
+        fresh = self._fresh_in_order()
         columns, stays = [*self._files.columns()], ~self._stale
         del self._files
         places = np.searchsorted(columns[0][stays], fresh.key)
         for number, added in enumerate(fresh.columns()):
             columns[number] = np.insert(columns[number][stays], places, added)
         return Walk(Files.of(columns), tuple(self._listed), tuple(self._unlisted))
+
+    def _fresh_in_order(self) -> Files:
+        """What was looked at, in ascending order of the keys."""
+        new = [self._files.pick(slice(0)), *self._fresh]
+        fresh = Files.of(map(np.concatenate, zip(*(files.columns() for files in new), strict=True)))
+        return fresh.pick(np.argsort(fresh.key, kind="stable"))
 
     def _enter(self, path: str) -> tuple[int, str]:
         """The number of the folder in which a path is, and its name."""
