@@ -162,7 +162,7 @@ def _as_told(plan: Plan) -> Plan:
         matches={},
         sounds=None,
         decoded=None,
-        missing_ids=None,
+        missing_keys=None,
     )
     evictions = replace(
         plan.rows,

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from audio_cache_daemon.columns import parts
 from audio_cache_daemon.model import ArrayInfo, FileIdentity, Floats, Ints
@@ -225,9 +226,15 @@ def _digest_row(line: bytes, occurrence: int) -> hashlib.blake2b:
     return hashlib.blake2b(b"%b\n%d" % (line.rstrip(b"\r\n"), occurrence), digest_size=8)
 
 
-def read_ids(descriptor: int, offset: Ints, rows: Ints) -> list[str]:
-    """The ids of the rows of these ascending numbers, those that repeat others to the letter going by the first."""
-    return [row_id(line, 0) for line in read_lines(descriptor, offset, rows)]
+def read_keys(descriptor: int, offset: Ints, rows: Ints) -> NDArray[np.uint64]:
+    """The ids, as numbers, of the rows of these ascending numbers; those that repeat others go by the first of them."""
+    keys = (row_key(line, 0) for line in read_lines(descriptor, offset, rows))
+    return np.fromiter(keys, np.uint64, len(rows))
+
+
+def spell_key(key: int) -> str:
+    """The id that a number stands for."""
+    return f"{key:016x}"
 
 
 def stray_id(path: str) -> str:

@@ -52,7 +52,8 @@ class ScanNeeds(msgspec.Struct, frozen=True):
     """What a scan has to find out beyond the plain columns, because a rule or the budget asks for it.
 
     With `sounds_over` the audio vectors of the items of each prompt that has more items than that; 0: of all items.
-    Without `files` none is looked for: those of all rows are undecidable, and there are no strays.
+    Without `files` none is looked for: those of all rows are undecidable, and there are no strays. Without `identities`
+    inodes and times of the rows' files may be 0: for who removes nothing, since of a million files they take 16 MB.
     """
 
     patterns: frozenset[str] = frozenset()
@@ -61,6 +62,7 @@ class ScanNeeds(msgspec.Struct, frozen=True):
     sounds_over: int | None = None
     decoded: bool = False
     files: bool = True
+    identities: bool = True
 
 
 class FileIdentity(msgspec.Struct, frozen=True):
@@ -196,7 +198,8 @@ class Rows(msgspec.Struct, frozen=True):
     no row: it is counted as no item and never selected. Until `held_until` nothing takes a row that was restored.
     Nor until `pinned_until` (inf: for good) one that a person pinned.
     `matches` holds a Truths column for each pattern; `sounds` and `decoded` are there only when asked for, and
-    `missing_ids`, those of the rows whose file is missing, only where something is remembered of the cache.
+    `missing_keys`, the ids (formats.row_key) of the rows whose file is missing, only where something is remembered of
+    the cache.
     """
 
     offset: Ints
@@ -219,7 +222,7 @@ class Rows(msgspec.Struct, frozen=True):
     matches: Mapping[str, Truths] = msgspec.field(default_factory=dict)
     sounds: Sounds | None = None
     decoded: Decoded | None = None
-    missing_ids: tuple[str, ...] | None = None
+    missing_keys: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.timestamp)

@@ -94,6 +94,11 @@ def load_retired(location: CacheLocation) -> tuple[RetiredRun, ...]:
     return tuple(_load(directory) for directory in directories if not directory.name.endswith(UNFINISHED))
 
 
+def holds_retired(location: CacheLocation) -> bool:
+    """Whether any run is there of which something is, or will be, retired."""
+    return bool(own_subdirectories(location.state_directory, RETIRED))
+
+
 def places_of(runs: Iterable[RetiredRun]) -> Iterator[tuple[RetiredRun, slice]]:
     """Each run, and where its entries are among those of all these runs."""
     first = 0

@@ -23,9 +23,10 @@ from observing import (
 )
 
 from audio_cache_daemon.cache import files
-from audio_cache_daemon.cache.files import FileFinder, FileNames, number_groups
+from audio_cache_daemon.cache.files import FileFinder, number_groups
 from audio_cache_daemon.cache.index import IndexReader, ProblemLog
 from audio_cache_daemon.cache.listing import list_files
+from audio_cache_daemon.cache.names import FileNames
 from audio_cache_daemon.cache.scan import open_index
 from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.location import CacheLocation

@@ -14,7 +14,7 @@ from observing import bare_cache, problem_count, problems, scan, states, write_l
 
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.errors import CacheUnreadableError
-from audio_cache_daemon.formats import identify, read_ids
+from audio_cache_daemon.formats import identify, read_keys, spell_key
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import Memory, ScanNeeds
 from builders import CacheBuilder
@@ -113,8 +113,9 @@ def test_since_when_a_file_is_missing_is_recalled_by_the_id_of_its_row(tmp_path:
     location = cache.write()
     lines = (location.path / META_NAME).read_bytes().splitlines(keepends=True)
     with (location.path / META_NAME).open("rb") as file:
-        ids = read_ids(file.fileno(), np.cumsum([0, *map(len, lines)]), np.arange(4))
-    memory = Memory(0, 4, {}, dict(zip(ids[1:], (10.0, 20.0, 30.0), strict=True)))
+        keys = read_keys(file.fileno(), np.cumsum([0, *map(len, lines)]), np.arange(4))
+    ids = map(spell_key, keys[1:].tolist())
+    memory = Memory(0, 4, {}, dict(zip(ids, (10.0, 20.0, 30.0), strict=True)))
     write_lines(location, b"".join(lines[1:] + lines[:1]))
     paths[1].write_bytes(b"sound")
     inventory = scan(location, memory=memory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -15,15 +16,17 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from observing import STAMP, bare_cache, sound, states
 
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.cache.tail import Tail
 from audio_cache_daemon.location import META_NAME, STATE_DIRECTORY
-from audio_cache_daemon.model import Inventory, ScanNeeds
+from audio_cache_daemon.model import Inventory, Memory, ScanNeeds
 
 NOBODY = 65534
 NEEDS = ScanNeeds(patterns=frozenset(["rain", "^x"]), content=True)
+MEMORY = Memory(0, 0, {}, {})
 
 
 def assert_same(found: object, wanted: object, where: str = "inventory") -> None:
@@ -62,8 +65,8 @@ class Place:
 
     def look(self) -> Inventory:
         """Look with the tail, and compare with a look at everything."""
-        found = scan_cache(self.location, NEEDS, Surroundings(tail=self.tail))
-        assert_same(found, scan_cache(self.location, NEEDS))
+        found = scan_cache(self.location, NEEDS, Surroundings(memory=MEMORY, tail=self.tail))
+        assert_same(found, scan_cache(self.location, NEEDS, Surroundings(memory=MEMORY)))
         return found
 
     def append(self, path: object, prompt: str = "rain", end: bytes = b"\n") -> None:
@@ -261,7 +264,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def glance(place: Place) -> Inventory:
-    return scan_cache(place.location, NEEDS, Surroundings(tail=place.tail))
+    return scan_cache(place.location, NEEDS, Surroundings(memory=MEMORY, tail=place.tail))
 
 
 def edit(place: Place, offset: int) -> None:
@@ -322,6 +325,10 @@ def test_only_what_was_touched_is_looked_at(place: Place) -> None:
     assert states(glance(place))[-1] == "ok"
     place.tail.touch([str(missing)], [])
     assert states(glance(place)).count("missing") == 1
+    sound(missing)
+    assert states(glance(place)).count("missing") == 1
+    place.tail.touch([str(missing)], [])
+    assert "missing" not in states(glance(place))
     place.tail.forget()
     assert place.look().strays.path == (untold.name,)
 
@@ -397,3 +404,42 @@ def test_what_a_look_hands_on_cant_be_changed_by_the_next(place: Place) -> None:
     place.add()
     glance(place)
     assert (rows.timestamp == before).all()
+
+
+def test_what_an_earlier_look_found_stays_as_it_was(place: Place) -> None:
+    """Of a line that had no end yet, too, when it got one: columns grow in the room that their readers hand on."""
+    place.append(place.root / f"torn{STAMP}", end=b"")
+    torn = glance(place)
+    before = copy.deepcopy(torn)
+    with place.index.open("ab") as index:
+        index.write(b" \n")
+    place.add()
+    assert len(place.look().rows) == len(torn.rows) + 1
+    assert_same(torn, before)
+
+
+def test_a_look_that_fails_leaves_the_next_one_as_it_was(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it had read is read once more."""
+    place.add()
+    with monkeypatch.context() as patch:
+        patch.setattr(place.tail, "walk", lambda *_, **__: 1 / 0)
+        patch.setattr(place.tail, "keep", lambda *_: None)
+        with pytest.raises(ZeroDivisionError):
+            glance(place)
+    place.add()
+    place.look()
+
+
+def test_without_identities_the_same_is_found(tmp_path: Path) -> None:
+    """But for inodes and times, which are held of no file as long as nothing is retired."""
+    place = Place(tmp_path)
+    needs = ScanNeeds(identities=False)
+    for number in range(3):
+        place.add()
+        found = scan_cache(place.location, needs, Surroundings(tail=place.tail)).rows
+        wanted = scan_cache(place.location, ScanNeeds()).rows
+        assert not found.inode.any()
+        assert not found.mtime_ns.any()
+        assert_same(replace(found, inode=wanted.inode, mtime_ns=wanted.mtime_ns), wanted)
+        assert len(found) == number + 1
+    assert scan_cache(place.location, ScanNeeds(), Surroundings(tail=place.tail)).rows.inode.all()

@@ -8,15 +8,17 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from watching import Watched, watching
 
 from audio_cache_daemon.config.settings import CacheSettings
 from audio_cache_daemon.daemon.look import look_at
 from audio_cache_daemon.daemon.view import View
 from audio_cache_daemon.location import META_NAME
-from audio_cache_daemon.request import Target
-from audio_cache_daemon.retention.policy import Policy
-from builders import CacheBuilder
+from audio_cache_daemon.maintenance import run_maintenance
+from audio_cache_daemon.request import RunRequest, Target
+from audio_cache_daemon.retention.policy import Limits, Pattern, Policy, Rule
+from builders import NOW, CacheBuilder
 
 
 @dataclass
@@ -118,3 +120,18 @@ def test_with_a_watch_of_a_part_each_look_is_at_everything(place: Place) -> None
     place.watched.watch.stop()
     place.remove_one()
     assert place.view.look(place.target).statistics.missing == 1
+
+
+def test_what_another_process_retires_is_seen_as_pending(place: Place) -> None:
+    """By what tells its files apart, which a view holds only as long as it needs it."""
+    place.view.look(place.target)
+    rule = Rule("drop", Pattern("prompt 7"))
+    policy = Policy("drop", rules=(rule,), limits=Limits(None, None))
+    by_hand = replace(place.target, settings=replace(place.target.settings, policy=policy))
+    report = run_maintenance(by_hand, RunRequest(NOW, "20361231T000000Z-abcdef"), lambda: NOW)
+    assert report.evicted["drop"].items == 1
+    place.wait()
+    for _ in range(2):
+        look = place.view.look(place.target)
+        assert (look.statistics.retired, look.statistics.pending) == (1, 1)
+        assert look.statistics == look_at(place.target, look.time).statistics

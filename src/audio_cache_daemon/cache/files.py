@@ -1,30 +1,21 @@
-"""The audio files that rows name: which ones they mean, and what the walk over the roots found of them."""
+"""The audio files that rows name: what the walk over the roots found of them."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import pairwise
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_cache_daemon.cache.hashes import Hashes
 from audio_cache_daemon.cache.listing import is_plain_file
+from audio_cache_daemon.cache.names import FileNames
 from audio_cache_daemon.cache.walk import Walk
-from audio_cache_daemon.columns import are_among, parts
-from audio_cache_daemon.formats import Row, decode_row, read_lines
-from audio_cache_daemon.location import AUDIO_SUFFIXES, is_audio_name
+from audio_cache_daemon.formats import decode_row, read_lines
 from audio_cache_daemon.model import Bools, Ints, ItemState
-from audio_cache_daemon.paths import Folder, Folders, PathResolver, file_key, link_target
-
-NAMED = np.dtype([("key", np.int64), ("folder", np.int32)])
-"""Which file a row names: its key (paths.file_key) and the number of its folder; -1 where it can't be decided."""
+from audio_cache_daemon.paths import Folder, Folders
 
 
 class FoundFiles(msgspec.Struct, frozen=True):
@@ -41,120 +32,26 @@ class FoundFiles(msgspec.Struct, frozen=True):
     mtime_ns: Ints
 
 
-_QUOTE = re.compile(rb'(?<!\\)"')
-_SUFFIX = re.compile(b"|".join(re.escape(suffix.encode()) for suffix in AUDIO_SUFFIXES), re.IGNORECASE)
-
 _GROUPED_AT_ONCE = 2**17
 """So many keys are sorted at once: that takes 40 bytes of each."""
 
-_LONGEST_NAME = 1530
-"""Bytes of a file name in JSON: 255 bytes, each of which may be written as an escape of six characters."""
-
 _NOT_THERE = "not there"
 
-
-class FileNames:
-    """Resolves the paths of rows. Counts why some can't be resolved, and remembers by which names rows call them."""
-
-    def __init__(self, resolver: PathResolver) -> None:
-        self._resolver = resolver
-        self._directories: dict[str, tuple[int, int]] = {}
-        self.folders: list[Folder] = []
-        self.problems: Counter[str] = Counter()
-        self.unresolved_names = Hashes()
-        """Hashes of the names in paths that can't be resolved: a file of such a name may be the one that is meant."""
-
-    def fork(self) -> FileNames:
-        """One that knows the same names, and can come to know others."""
-        other = FileNames(self._resolver)
-        other._directories, other.folders = dict(self._directories), [*self.folders]
-        other.problems, other.unresolved_names = Counter(self.problems), self.unresolved_names.fork()
-        return other
-
-    def resolve(self, rows: Sequence[Row | None]) -> NDArray[np.void]:
-        """An array of NAMED, one entry a row."""
-        return np.fromiter(self._resolve_each(rows), NAMED, len(rows))
-
-    def _resolve_each(self, rows: Sequence[Row | None]) -> Iterator[tuple[int, int]]:
-        # One of the hot loops of a scan: what is the same for all files of a directory is worked out once.
-        directories = self._directories
-        for row in rows:
-            directory, _, name = (row.path or "" if row is not None else "").rpartition("/")
-            known = directories.get(directory)
-            if known is not None and name.endswith(AUDIO_SUFFIXES):
-                yield hash(name) ^ known[0], known[1]
-            else:
-                yield self._resolve(row)
-
-    def _resolve(self, row: Row | None) -> tuple[int, int]:
-        if row is None:
-            return 0, -1
-        if row.path is None:
-            return self._undecidable("a row without a path", "")
-        folder, name = self._resolver.split(row.path)
-        if folder.problem is not None:
-            self.note_link(self._resolver.locate(row.path))
-            return self._undecidable(folder.problem, name)
-        if not is_audio_name(name):
-            return self._undecidable("a path without an audio suffix", name)
-        directory = row.path.rpartition("/")[0]
-        if not directory:
-            # "/x.wav" and "x.wav" have the same, empty directory part.
-            self.folders.append(folder)
-            return file_key(folder, name), len(self.folders) - 1
-        known = self._directories.get(directory)
-        if known is None:
-            known = self._directories[directory] = (folder.key, len(self.folders))
-            self.folders.append(folder)
-        return file_key(folder, name), known[1]
-
-    def note(self, problem: str, name: str) -> None:
-        """Note that the file that a row calls `name` can't be decided, and why."""
-        self.problems[problem] += 1
-        self.unresolved_names.add(hash(name))
-
-    def note_link(self, path: str | None) -> None:
-        """Note that what a link leads to, if a row's undecidable path is one, is meant by that row too."""
-        target = link_target(path) if path is not None else None
-        if target is not None:
-            self.unresolved_names.add(hash(target.rpartition("/")[2]))
-
-    def note_line(self, line: bytes) -> None:
-        """Note the audio files that a line names which is no row: they may be meant."""
-        self.unresolved_names.update(map(hash, names_in(line)))
-
-    def called(self, keys: Ints, folder: NDArray[np.int32], hashes: Ints) -> Bools:
-        """Which rows name a file by a name of one of these hashes (ascending), of all rows that `resolve` was given."""
-        # A key holds the name, mixed with the folder's key.
-        of_folder = np.array([known.key for known in self.folders] + [0], np.int64)
-        found = np.zeros(len(keys), np.bool_)
-        for some in parts(len(keys) if len(hashes) else 0):
-            found[some] = are_among(keys[some] ^ of_folder[folder[some]], hashes) & (folder[some] >= 0)
-        return found
-
-    def _undecidable(self, problem: str, name: str) -> tuple[int, int]:
-        self.note(problem, name)
-        return 0, -1
-
-
-class NoNames(FileNames):
-    """Resolves nothing: which file a row names isn't decided for any of them."""
-
-    def resolve(self, rows: Sequence[Row | None]) -> NDArray[np.void]:
-        """An array of NAMED, one entry a row."""
-        named = np.zeros(len(rows), NAMED)
-        named["folder"] = -1
-        return named
+_NO_ROWS: Ints = np.empty(0, np.int64)
 
 
 class FileFinder:
-    """Tells of the files that rows name what a walk found; what it didn't find is looked for once more, by itself."""
+    """Tells of the files that rows name what a walk found; what it didn't find is looked for once more, by itself.
 
-    def __init__(self, names: FileNames, walk: Walk, folders: Folders, meta: int) -> None:
+    But for those of the rows that are `gone`: what it didn't find of them is missing.
+    """
+
+    def __init__(self, names: FileNames, walk: Walk, folders: Folders, meta: int, gone: Ints = _NO_ROWS) -> None:
         self._names = names
         self.walk = walk
         self._folders = folders
         self._meta = meta
+        self._gone = gone
         self.named: Bools = np.zeros(len(walk.files), np.bool_)
         """Which of the walk's files the rows name that were looked for."""
 
@@ -165,18 +62,29 @@ class FileFinder:
         """
         places, there = self.walk.find(keys)
         self.named = self.walk.mark(places[there])
+        is_gone = self._are_gone(folder, there)
         there &= folder >= 0
         there[there] = self.walk.files.size[places[there]] >= 0
         self.walk, columns = self.walk.without_status()
         mtime_ns, inode, size = (_take(columns.pop(), places, there) for _ in range(3))
         size[~there] = -1
         state = np.where(there, np.uint8(ItemState.OK), np.uint8(ItemState.UNDECIDABLE))
+        state[is_gone] = ItemState.MISSING
         found = FoundFiles(state, places, roots_of(self._names.folders, folder), size, inode, mtime_ns)
         # The writer may have made the file after the walk, so that a file only is missing when it is looked for.
-        self._look_at_each(found, folder, np.flatnonzero((folder >= 0) & ~there), offset)
+        self._look_at_each(found, folder, np.flatnonzero((folder >= 0) & ~(there | is_gone)), offset)
         found.root[found.state == ItemState.UNDECIDABLE] = -1
         self._number_others(found.number, keys, there, found.root >= 0)
         return found
+
+    def _are_gone(self, folder: NDArray[np.int32], there: Bools) -> Bools:
+        """The rows that are gone, as far as their directories haven't become links or mounts."""
+        gone = np.zeros(len(folder), np.bool_)
+        gone[self._gone] = (folder[self._gone] >= 0) & ~there[self._gone]
+        for number in np.flatnonzero(np.bincount(folder[gone])).tolist():
+            if self._try_to_enter(self._names.folders[number]) not in (None, _NOT_THERE):
+                gone &= folder != number
+        return gone
 
     def _number_others(self, number: NDArray[np.int32], keys: Ints, there: Bools, known: Bools) -> None:
         """A file that the walk found has its place in it as its number; the others get those behind."""
@@ -203,7 +111,9 @@ class FileFinder:
             decoded, _ = decode_row(line)
             name = (decoded.path or "" if decoded is not None else "").rpartition("/")[2]
             if problem is None:
-                found.state[row], found.size[row], found.inode[row], found.mtime_ns[row] = self._look_at(known, name)
+                found.state[row], *status = self._look_at(known, name)
+                if found.state[row] == ItemState.OK:
+                    found.size[row], found.inode[row], found.mtime_ns[row] = status
             elif problem == _NOT_THERE:
                 found.state[row] = ItemState.MISSING
             else:
@@ -262,8 +172,8 @@ def _parts_by_key(keys: Ints, members: Bools) -> Iterator[Ints]:
 
 
 def _take(column: Ints, places: NDArray[np.int32], there: Bools) -> Ints:
-    """The values at these places; 0 where there is none."""
-    if not len(column):
+    """The values at these places; 0 where there is none. Where nothing is known of any file they take no memory."""
+    if not column.any():
         return np.zeros(len(places), np.int64)
     values = column[places]
     values[~there] = 0
@@ -277,23 +187,6 @@ def roots_of(folders: Sequence[Folder], folder: NDArray[np.int32]) -> NDArray[np
 
 def _spell(folder: Folder, name: str) -> str:
     return "/".join(("", *folder.real, *folder.parts, name))
-
-
-def names_in(line: bytes) -> Iterator[str]:
-    """The names of audio files in a line that is no row, as far as they can be made out."""
-    for piece in _QUOTE.split(line) if _SUFFIX.search(line) else ():
-        for match in _SUFFIX.finditer(piece):
-            end = match.end()
-            start = piece.rfind(b"/", max(0, end - _LONGEST_NAME), end) + 1
-            if start or end <= _LONGEST_NAME:
-                yield _name_from(piece[start:end])
-
-
-def _name_from(text: bytes) -> str:
-    if b"\\" in text:
-        with suppress(ValueError):
-            return str(json.loads(b'"%b"' % text))
-    return text.decode("utf-8", "surrogateescape")
 
 
 def _reason(error: Exception) -> str:

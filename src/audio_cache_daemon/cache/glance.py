@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from msgspec.structs import replace
 
-from audio_cache_daemon.cache.files import FileFinder, FileNames
+from audio_cache_daemon.cache.files import FileFinder
+from audio_cache_daemon.cache.names import FileNames
 from audio_cache_daemon.cache.scan import Surroundings, open_index, scan_cache
 from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.formats import decode_row, read_lines

@@ -8,7 +8,7 @@ from typing import BinaryIO, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_cache_daemon.cache.files import NAMED, FileNames
+from audio_cache_daemon.cache.names import NAMED, FileNames
 from audio_cache_daemon.formats import (
     Row,
     creation_times,
@@ -78,12 +78,12 @@ class Columns:
         self._rooms: dict[str, Column] = {}
         self._lengths: dict[str, int] = {}
 
-    def add(self, name: str, part: Column) -> None:
-        """Append to a column."""
-        length = self._lengths.get(name, 0)
+    def add(self, name: str, part: Column, at: int | None = None) -> None:
+        """Append to a column; `at` a place in it, what was there before goes."""
+        length = self._lengths.get(name, 0) if at is None else at
         room = self._rooms.get(name)
         end = length + len(part)
-        if room is None or end > len(room):
+        if room is None or end > len(room) or not room.flags.writeable:
             larger = np.empty(max(_ROOM, 2 * end), part.dtype if room is None else room.dtype)
             if room is not None:
                 larger[:length] = room[:length]
@@ -92,13 +92,15 @@ class Columns:
         self._lengths[name] = end
 
     def fork(self) -> Columns:
-        """The columns as they are, which grow no more with these. What both hold is read-only from then on."""
+        """The same columns, which have the room of these from then on: to grow, these have to make room anew.
+
+        So that a column that is handed on again and again, and grows a little each time, isn't copied for it.
+        """
         other = Columns()
-        other._lengths = dict(self._lengths)
-        for name, room in self._rooms.items():
-            whole = room[: self._lengths[name]]
+        other._lengths, other._rooms = dict(self._lengths), dict(self._rooms)
+        for name, room in other._rooms.items():
+            self._rooms[name] = whole = room[: self._lengths[name]]
             whole.setflags(write=False)
-            self._rooms[name] = other._rooms[name] = whole
         return other
 
     def take(self, name: str, dtype: type[T]) -> NDArray[T]:
@@ -142,6 +144,7 @@ class IndexReader:
         self._file_end = file.tell()
         if not self._torn:
             self.end = self._file_end
+        self.columns.add("offset", np.array([self.end]), at=self._lines)
 
     def fork(self) -> IndexReader:
         """One that has taken in the same lines, and can take in others."""
@@ -156,11 +159,11 @@ class IndexReader:
             self.torn_tail = True
             self.problems.add("torn_tail", f"line {self._lines + 1}", "the last line has no end")
             self._take(self.end, self._torn, np.array([len(self._torn)]))
-        self.columns.add("offset", np.array([self._file_end]))
+            self.columns.add("offset", np.array([self._file_end]), at=self._lines)
         self.keys = self.columns.take("key", np.int64)
 
     def _take(self, start: int, block: bytes, ends: Ints) -> None:
-        self.columns.add("offset", start + np.concatenate(([0], ends[:-1])))
+        self.columns.add("offset", start + np.concatenate(([0], ends[:-1])), at=self._lines)
         rows = self._decode(block, ends)
         self._lines += len(rows)
         self._read_rows(rows)

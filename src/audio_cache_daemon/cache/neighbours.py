@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from audio_cache_daemon.cache.files import names_in
 from audio_cache_daemon.cache.hashes import Hashes
+from audio_cache_daemon.cache.names import names_in
 from audio_cache_daemon.columns import are_among
 from audio_cache_daemon.formats import Row, decode_row, decode_rows, iter_blocks, line_ends
 from audio_cache_daemon.location import META_NAME, CacheLocation

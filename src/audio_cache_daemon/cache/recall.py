@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from audio_cache_daemon.columns import are_among
-from audio_cache_daemon.formats import read_ids, read_lines, row_key
+from audio_cache_daemon.formats import read_keys, spell_key
 from audio_cache_daemon.held import HeldRows, unpack_held
-from audio_cache_daemon.model import Floats, Memory, Rows
+from audio_cache_daemon.model import Floats, Ints, Memory, Rows
 
 
-def recall(meta: int, rows: Rows, memory: Memory | None, pins: HeldRows) -> Rows:
-    """The rows with what is remembered of them: since when their file is missing, until when they are held."""
+class MissingRows(msgspec.Struct, frozen=True):
+    """Rows, ascending, whose files were missing at an earlier scan, and their ids as numbers."""
+
+    rows: Ints = msgspec.field(default_factory=lambda: np.empty(0, np.int64))
+    keys: NDArray[np.uint64] = msgspec.field(default_factory=lambda: np.empty(0, np.uint64))
+
+
+def recall(meta: int, rows: Rows, memory: Memory | None, pins: HeldRows, known: MissingRows) -> Rows:
+    """The rows with what is remembered of them: since when their file is missing, until when they are held.
+
+    The lines of those that are `known` to be missing aren't read.
+    """
     rows = replace(rows, pinned_until=_until(meta, rows, pins))
     if memory is None:
         return rows
     missing = np.flatnonzero(rows.missing())
-    ids = tuple(read_ids(meta, rows.offset, missing))
+    keys = _read_keys_of(missing, meta, rows.offset, known)
     since = rows.missing_since
-    if ids:
+    if len(keys):
         since = since.copy()
-        since[missing] = [memory.missing_since.get(text, np.nan) for text in ids]
-    return replace(rows, missing_since=since, missing_ids=ids, held_until=_until(meta, rows, unpack_held(memory.held)))
+        since[missing] = [memory.missing_since.get(spell_key(key), np.nan) for key in keys.tolist()]
+    return replace(
+        rows, missing_since=since, missing_keys=keys, held_until=_until(meta, rows, unpack_held(memory.held))
+    )
+
+
+def _read_keys_of(missing: Ints, meta: int, offset: Ints, known: MissingRows) -> NDArray[np.uint64]:
+    is_known = are_among(missing, known.rows)
+    keys = np.empty(len(missing), np.uint64)
+    keys[is_known] = known.keys[are_among(known.rows, missing)]
+    keys[~is_known] = read_keys(meta, offset, missing[~is_known])
+    return keys
 
 
 def _until(meta: int, rows: Rows, held: HeldRows) -> Floats:
@@ -32,8 +54,7 @@ def _until(meta: int, rows: Rows, held: HeldRows) -> Floats:
     known = are_among(rows.timestamp, np.sort(held["timestamp"]))
     unknown = np.isnan(rows.timestamp) & np.isnan(held["timestamp"]).any()
     in_question = np.flatnonzero(known | unknown)
-    keys = (row_key(line, 0) for line in read_lines(meta, rows.offset, in_question))
-    ids = np.fromiter(keys, np.uint64, len(in_question))
+    ids = read_keys(meta, rows.offset, in_question)
     places = np.minimum(np.searchsorted(held["id"], ids), len(held) - 1)
     until = np.full(len(rows), np.nan)
     until[in_question] = np.where(held["id"][places] == ids, held["until"][places], np.nan)

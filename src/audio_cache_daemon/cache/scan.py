@@ -19,11 +19,12 @@ from audio_cache_daemon.cache.audio import AudioFiles
 from audio_cache_daemon.cache.beside import beside
 from audio_cache_daemon.cache.coming import with_coming
 from audio_cache_daemon.cache.content import ContentReader
-from audio_cache_daemon.cache.files import FileFinder, FileNames, NoNames, number_groups
+from audio_cache_daemon.cache.files import FileFinder, number_groups
 from audio_cache_daemon.cache.index import IndexReader, ProblemLog
 from audio_cache_daemon.cache.listing import Listing, list_files
+from audio_cache_daemon.cache.names import FileNames, NoNames
 from audio_cache_daemon.cache.neighbours import NeighbourNames, read_neighbours
-from audio_cache_daemon.cache.recall import recall
+from audio_cache_daemon.cache.recall import MissingRows, recall
 from audio_cache_daemon.cache.retired import RetiredItems
 from audio_cache_daemon.cache.sounds import with_sounds
 from audio_cache_daemon.cache.strays import find_strays
@@ -50,6 +51,7 @@ from audio_cache_daemon.model import (
 from audio_cache_daemon.paths import Folders, PathResolver, open_regular
 from audio_cache_daemon.patterns import compile_pattern
 from audio_cache_daemon.readings import Readings
+from audio_cache_daemon.retired import holds_retired
 
 _LOOKS = 3
 """How often an index that changes while it is read is read anew before what was seen last is taken."""
@@ -81,6 +83,13 @@ def scan_cache(location: CacheLocation, needs: ScanNeeds, around: Surroundings |
     around = around or Surroundings()
     if around.tail is not None and around.tail.location != location:
         raise ValueError(f"what was found before is of cache {around.tail.location.name}, not of {location.name}")
+    inventory = _scan_until_it_holds(location, needs, around)
+    if needs.sounds_over is None:
+        return inventory
+    return with_sounds(inventory, needs.sounds_over, around.readings.likenesses)
+
+
+def _scan_until_it_holds(location: CacheLocation, needs: ScanNeeds, around: Surroundings) -> Inventory:
     for _ in range(_LOOKS - 1):
         with suppress(_ChangedMeanwhileError):
             return _scan_once(location, needs, around, strict=True)
@@ -105,7 +114,8 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
             raise _ChangedMeanwhileError
         offset = reader.columns.take("offset", np.int64)
         retired = RetiredItems(location, meta.fileno(), offset, arrays, walk)
-        finder = FileFinder(names, walk, folders, meta.fileno())
+        gone = np.concatenate([_known_missing(around).rows, retired.rows[retired.rows >= 0]])
+        finder = FileFinder(names, walk, folders, meta.fileno(), gone)
         # Its columns are let go one by one.
         del walk
         rows = _mark_retired(_build_rows(reader, (offset, prompt), finder, neighbours), retired.rows)
@@ -117,9 +127,8 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         # Of a million files 12 MB, of as many retired items 50, and not needed any more.
         del finder, retired
         audio = AudioFiles(meta.fileno(), resolver, folders)
-        rows = recall(meta.fileno(), rows, around.memory, around.pins)
-        rows = _read_audio(rows, audio, needs, around)
-        inventory = Inventory(
+        rows = _read_audio(_recall(meta.fileno(), rows, around, torn=reader.torn_tail), audio, needs, around)
+        return Inventory(
             location=location,
             index=IndexInfo(before, arrays, reader.torn_tail, sample_lines(meta.fileno(), int(rows.offset[-1]))),
             rows=rows,
@@ -129,9 +138,6 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
             orphans_undecidable=_why_orphans_undecidable(rows, strays, neighbours),
             retired=held,
         )
-    if needs.sounds_over is None:
-        return inventory
-    return with_sounds(inventory, needs.sounds_over, around.readings.likenesses)
 
 
 @contextmanager
@@ -141,7 +147,8 @@ def _begin_walk(folders: Folders, needs: ScanNeeds, around: Surroundings) -> Ite
     if not needs.files:
         yield Walk.nowhere
     elif tail is not None:
-        yield lambda: tail.walk(folders)
+        identities = needs.identities or holds_retired(tail.location)
+        yield lambda: tail.walk(folders, identities=identities)
     elif around.listing is not None:
         listing = around.listing
         yield lambda: Walk.of(listing())
@@ -241,6 +248,18 @@ def _note_paths(problems: ProblemLog, names: FileNames, walk: Walk) -> None:
         problems.add("undecidable_path", "", problem, count)
     for place, reason in walk.unlisted:
         problems.add("unreadable_directory", place, f"is passed over: {reason}")
+
+
+def _known_missing(around: Surroundings) -> MissingRows:
+    return around.tail.missing if around.tail is not None else MissingRows()
+
+
+def _recall(meta: int, rows: Rows, around: Surroundings, *, torn: bool) -> Rows:
+    """The rows with what is remembered of them, now and for the next scan."""
+    rows = recall(meta, rows, around.memory, around.pins, _known_missing(around))
+    if around.tail is not None:
+        around.tail.note_missing(rows, torn=torn)
+    return rows
 
 
 def _read_audio(rows: Rows, audio: AudioFiles, needs: ScanNeeds, around: Surroundings) -> Rows:

@@ -11,13 +11,17 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import msgspec
+import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.cache.index import IndexReader
 from audio_cache_daemon.cache.listing import list_files
+from audio_cache_daemon.cache.recall import MissingRows
 from audio_cache_daemon.cache.relisting import DoubtError, relist
 from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.formats import sample_lines
 from audio_cache_daemon.location import CacheLocation, Root
+from audio_cache_daemon.model import Rows
 from audio_cache_daemon.paths import Folders
 
 
@@ -31,16 +35,20 @@ class _Index(msgspec.Struct, frozen=True):
 
 
 class _Surface(msgspec.Struct, frozen=True):
-    """What has to be the same for a walk to hold: the roots, as which directories, and the mounts below them."""
+    """What has to be the same for a walk to hold: the roots, as which directories, and the mounts below them.
+
+    And whether inodes and times of the files are asked for.
+    """
 
     roots: tuple[tuple[str, int | None, int | None], ...]
     mounts: frozenset[str]
+    identities: bool
 
 
 class Tail:
     """Belongs to one cache, and to the one thread that looks at it. Handed to a scan, it speeds up that and the next.
 
-    Between two scans `touch` says what changed. Kept are 120 bytes an item.
+    Between two scans `touch` says what changed. Kept are 90 bytes an item, or 74 without identities.
     """
 
     def __init__(self, location: CacheLocation) -> None:
@@ -50,6 +58,8 @@ class Tail:
         self._index: _Index | None = None
         self._walk: Walk | None = None
         self._surface: _Surface | None = None
+        self.missing = MissingRows()
+        """Rows whose files weren't there, nor were touched since: to be asked for after `walk`."""
 
     def touch(self, files: Iterable[str], directories: Iterable[str]) -> None:
         """Audio files that were made, changed or removed, and directories that came or went, by their real paths.
@@ -62,11 +72,18 @@ class Tail:
     def forget(self) -> None:
         """Let the next scan look at everything: what was touched isn't known, or it is time to make sure."""
         self._index = self._walk = self._surface = None
+        self.missing = MissingRows()
         self._files.clear()
         self._directories.clear()
 
     def resume(self, meta: int, patterns: Sequence[str]) -> IndexReader | None:
         """A reader that has taken in the lines of the open index up to its `end`; None if it has to be read anew."""
+        reader = self._resume(meta, patterns)
+        if reader is None:
+            self.missing = MissingRows()
+        return reader
+
+    def _resume(self, meta: int, patterns: Sequence[str]) -> IndexReader | None:
         kept = self._index
         if kept is None or kept.reader.patterns != tuple(patterns) or kept.roots != self._real_roots():
             return None
@@ -82,9 +99,12 @@ class Tail:
         """Remember the lines that a reader has taken in so far."""
         self._index = _Index(reader.fork(), _identify(meta), self._real_roots(), sample_lines(meta, reader.end))
 
-    def walk(self, folders: Folders) -> Walk:
-        """All audio files below the roots: as they were found before, and what was touched as it is now."""
-        surface = _Surface(tuple(map(_identify_root, folders.roots)), folders.mounts_below())
+    def walk(self, folders: Folders, *, identities: bool) -> Walk:
+        """All audio files below the roots: as they were found before, and what was touched as it is now.
+
+        Without `identities` nothing is known of their inodes and times.
+        """
+        surface = _Surface(tuple(map(_identify_root, folders.roots)), folders.mounts_below(), identities)
         if self._walk is None or self._walk.unlisted or surface != self._surface:
             self._walk = None
         else:
@@ -92,10 +112,22 @@ class Tail:
                 self._walk = relist(folders, self._hand_over(), self._files, self._directories)
         if self._walk is None:
             self._walk = Walk.of(list_files(folders))
+        if not identities:
+            self._walk = replace(self._walk, files=self._walk.files.without_identities())
+        if self._walk.unlisted:
+            # What comes to be in a directory that can't be listed may be touched by nobody who is heard.
+            self.missing = MissingRows()
         self._surface = surface
         self._files.clear()
         self._directories.clear()
         return self._walk
+
+    def note_missing(self, rows: Rows, *, torn: bool) -> None:
+        """Remember the rows whose files are missing; if the last line is torn, it isn't known which row it will be."""
+        if rows.missing_keys is not None:
+            numbers = np.flatnonzero(rows.missing())
+            count = int(np.searchsorted(numbers, len(rows) - torn))
+            self.missing = MissingRows(numbers[:count], rows.missing_keys[:count])
 
     def _hand_over(self) -> Walk:
         """The walk of before, which is held here no longer: else its files would be held twice until the new one is."""

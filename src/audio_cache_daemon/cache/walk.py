@@ -34,6 +34,11 @@ class Files(msgspec.Struct, frozen=True):
     def __len__(self) -> int:
         return len(self.key)
 
+    def without_identities(self) -> Files:
+        """The same, of which neither inode nor time is known any more."""
+        nothing = np.broadcast_to(np.int64(0), len(self))
+        return replace(self, inode=nothing, mtime_ns=nothing)
+
     def columns(self) -> Iterator[NDArray[np.integer]]:
         """The columns, in the order of Listing."""
         return (getattr(self, name) for name in COLUMNS)

@@ -29,6 +29,7 @@ from audio_cache_daemon.daemon.view import View
 from audio_cache_daemon.daemon.words import describe_run, describe_vanished, run_numbers
 from audio_cache_daemon.daemon.work import Work
 from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
+from audio_cache_daemon.heap import give_back_memory
 from audio_cache_daemon.location import META_NAME
 from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
 from audio_cache_daemon.model import Plan, RunReport, RunResult
@@ -140,6 +141,8 @@ class Keeper:
             return
         decode_for = self._house.pace.decode if work.kind != "pressure" else 0.0  # that can't wait
         request = RunRequest(time.time(), new_run_id(time.time()), work.kind, "daemon", decode_for=decode_for)
+        # Not held beside what the run finds; and the events of what that does may still be on their way after it.
+        self.view.forget()
         if not self._may_begin(request):
             self._settle()
             return
@@ -151,10 +154,8 @@ class Keeper:
             self._note_missing(int(report.plan.inventory.rows.missing().sum()))
         self._conclude(request, report)
         capped = bool(report.plan and report.plan.capped)
-        if report.result != RunResult.NOOP:
-            # The events of what the run itself did may still be on their way.
-            self.view.forget()
         del report
+        give_back_memory()
         if not self._house.stopping.is_set():
             self._settle(goes_on=capped)
 
@@ -269,7 +270,6 @@ class Keeper:
         if standing is not None:
             return standing
         fresh = Standing(since=time.time())
-        self.standing = fresh
         self._remember(fresh)
         return fresh
 

@@ -101,8 +101,8 @@ def look_at(target: Target, now: float, tail: Tail | None = None, outlook: Outlo
     started = time.perf_counter()
     location, policy = target.settings.location, target.settings.policy
     memory = load_memory(location)
-    needs = columns_needed(foreseen(policy))
-    inventory = _without_identities(scan_cache(location, needs, Surroundings(target.neighbours, memory, tail=tail)))
+    needs = replace(columns_needed(foreseen(policy)), identities=False)
+    inventory = scan_cache(location, needs, Surroundings(target.neighbours, memory, tail=tail))
     disk, disk_mark = _find_shortest_disk(inventory, policy.budget.disk)
     findings = [refusal.message for refusal in check_sentinels(inventory, memory, now)]
     fault = index_fault(inventory)
@@ -126,12 +126,6 @@ def look_at(target: Target, now: float, tail: Tail | None = None, outlook: Outlo
         audit_sequence=_audit_sequence(location),
         outlook=outlook,
     )
-
-
-def _without_identities(inventory: Inventory) -> Inventory:
-    """The inventory without what tells files apart: nothing is removed after a look, and of a million it is 16 MB."""
-    nothing = np.broadcast_to(np.int64(0), len(inventory.rows))
-    return replace(inventory, rows=replace(inventory.rows, inode=nothing, mtime_ns=nothing))
 
 
 def _read_marks(inventory: Inventory, size: int, budget: Budget) -> Iterator[MarkReading]:

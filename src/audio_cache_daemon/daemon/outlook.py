@@ -78,12 +78,12 @@ def _group_ages(inventory: Inventory, plan: Plan, now: float) -> tuple[AgeGroup,
     bounds = (*AGE_BOUNDS, np.inf, np.nan)
     rule = np.full(len(inventory.rows), -1, np.int16)
     rule[plan.rows.subject] = plan.rows.rule
-    items, age = inventory.rows.items(), row_age(inventory.rows, now)
+    items = inventory.rows.items()
     width = len(plan.rules) + 1
     table = np.zeros(width * len(bounds), np.int64)
     for some in parts(len(rule)):
         # NaN sorts behind infinity, which is the place of its group.
-        group = np.searchsorted(np.array(bounds), age[some][items[some]])
+        group = np.searchsorted(np.array(bounds), row_age(inventory.rows, now, some)[items[some]])
         table += np.bincount(group * width + rule[some][items[some]] + 1, minlength=len(table))
     counts = table.reshape(-1, width).tolist()
     names = [described.name for described in plan.rules]

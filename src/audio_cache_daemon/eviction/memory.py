@@ -13,7 +13,7 @@ from audio_cache_daemon.decodings import Decodings, FileKey, decodings_path, loa
 from audio_cache_daemon.digests import Digests, digests_path
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, write_durably
-from audio_cache_daemon.formats import read_ids
+from audio_cache_daemon.formats import read_keys, spell_key
 from audio_cache_daemon.held import unpack_held
 from audio_cache_daemon.likenesses import Likenesses, digest_vectors, likenesses_path
 from audio_cache_daemon.location import META_NAME, CacheLocation
@@ -30,10 +30,10 @@ def remember(plan: Plan, previous: Memory | None) -> Memory:
     """
     inventory = plan.inventory
     subset = np.flatnonzero(inventory.rows.missing())
-    ids = inventory.rows.missing_ids
-    if ids is None:
+    keys = inventory.rows.missing_keys
+    if keys is None:
         with (inventory.location.path / META_NAME).open("rb", buffering=0) as meta:
-            ids = tuple(read_ids(meta.fileno(), inventory.rows.offset, subset))
+            keys = read_keys(meta.fileno(), inventory.rows.offset, subset)
     since = np.where(np.isnan(inventory.rows.missing_since), plan.now, inventory.rows.missing_since)[subset]
     roots = {
         str(root.path): (root.device, root.inode)
@@ -43,7 +43,8 @@ def remember(plan: Plan, previous: Memory | None) -> Memory:
     rows = len(inventory.rows) - len(plan.rows)
     held = unpack_held(previous.held if previous is not None else b"")
     restored = held[held["until"] > plan.now].tobytes()
-    return Memory(plan.now, rows, roots, dict(zip(ids, since.tolist(), strict=True)), restored)
+    missing_since = dict(zip(map(spell_key, keys.tolist()), since.tolist(), strict=True))
+    return Memory(plan.now, rows, roots, missing_since, restored)
 
 
 def save_memory(location: CacheLocation, memory: Memory) -> None:
