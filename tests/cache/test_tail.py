@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from observing import STAMP, bare_cache, sound, states
 
+from audio_cache_daemon.cache import strays
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.cache.tail import Tail
 from audio_cache_daemon.location import META_NAME, STATE_DIRECTORY
@@ -240,10 +241,16 @@ EVENTS: dict[str, Callable[[Place], object]] = {
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(happenings=st.lists(st.lists(st.sampled_from(sorted(EVENTS)), min_size=1, max_size=4), min_size=1, max_size=6))
-def test_whatever_happens_a_look_finds_what_a_look_at_everything_finds(happenings: list[list[str]]) -> None:
-    """After each few things that happened, to the columns' types."""
-    with tempfile.TemporaryDirectory() as name:
+@given(
+    happenings=st.lists(st.lists(st.sampled_from(sorted(EVENTS)), min_size=1, max_size=4), min_size=1, max_size=6),
+    names_kept=st.sampled_from([1, 10_000]),
+)
+def test_whatever_happens_a_look_finds_what_a_look_at_everything_finds(
+    happenings: list[list[str]], names_kept: int
+) -> None:
+    """After each few things that happened, to the columns' types; whether or not files without a row are many."""
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strays, "_NAMES_KEPT", names_kept)
         place = Place(Path(name).resolve())
         place.add()
         place.look()
@@ -404,6 +411,22 @@ def test_what_a_look_hands_on_cant_be_changed_by_the_next(place: Place) -> None:
     place.add()
     glance(place)
     assert (rows.timestamp == before).all()
+
+
+def test_a_directory_isnt_listed_again_for_files_without_a_row(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their names are known since they were found, or touched."""
+    known = [sound(place.root / f"orphan{STAMP}"), sound(place.root / "song.wav")]
+    place.tail.forget()
+    place.look()
+    touched = sound(place.root / f"touched{STAMP}")
+    place.tail.touch([str(touched)], [])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", lambda _: pytest.fail("a directory is listed"))
+        assert glance(place).strays.path == (known[0].name, touched.name)
+        touched.unlink()
+        place.tail.touch([str(touched)], [])
+        assert glance(place).strays.path == (known[0].name,)
+    place.look()
 
 
 def test_what_an_earlier_look_found_stays_as_it_was(place: Place) -> None:

@@ -20,13 +20,16 @@ class DoubtError(Exception):
     """What was touched can't be put together with what was found before."""
 
 
-def relist(folders: Folders, walk: Walk, files: Collection[str], directories: Collection[str]) -> Walk:
+def relist(
+    folders: Folders, walk: Walk, files: Collection[str], directories: Collection[str], names: dict[int, str]
+) -> Walk:
     """The walk as it is now, when only these audio files and directories (with all in them) may have changed.
 
-    Paths are real ones. DoubtError when one of them isn't understood. Who doesn't hold on to the walk doesn't hold the
+    Paths are real ones; the names of the files are added to `names`, by their keys. DoubtError when a path isn't
+    understood. Who doesn't hold on to the walk doesn't hold the
     files twice: of a million that is 36 MB.
     """
-    relisting = _Relisting(folders, walk)
+    relisting = _Relisting(folders, walk, names)
     del walk
     # A directory may be called like a sound; the walk takes it for an audio file that is none.
     named_like_audio = {path for path in directories if is_audio_name(path)}
@@ -40,8 +43,9 @@ def relist(folders: Folders, walk: Walk, files: Collection[str], directories: Co
 
 
 class _Relisting:
-    def __init__(self, folders: Folders, walk: Walk) -> None:
+    def __init__(self, folders: Folders, walk: Walk, names: dict[int, str]) -> None:
         self._folders = folders
+        self._names = names
         self._files = walk.files
         self._listed = [*walk.folders]
         self._numbers = {_spell(folder): number for number, folder in enumerate(walk.folders)}
@@ -77,6 +81,7 @@ class _Relisting:
         """Look at an audio file that came, changed or went."""
         parent, name = self._enter(path)
         key = file_key(self._listed[parent], name)
+        self._names[key] = name
         keys = self._files.key
         first, last = np.searchsorted(keys, [key, key + 1] if key < 2**63 - 1 else [key, key])
         self._stale[first:last] = True

@@ -122,7 +122,7 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         unresolved = finder.unresolved(neighbours.unresolved_names)
         _note_paths(problems, names, finder.walk)
         named = finder.named | finder.walk.mark_keys(np.concatenate([neighbours.keys, retired.keys]))
-        strays = find_strays(folders, finder.walk, named, unresolved)
+        strays = find_strays(folders, finder.walk, named, unresolved, _known_names(around))
         held = retired.find_files(partial(_keys_in_use, reader.keys, rows, neighbours), unresolved)
         # Of a million files 12 MB, of as many retired items 50, and not needed any more.
         del finder, retired
@@ -252,6 +252,10 @@ def _note_paths(problems: ProblemLog, names: FileNames, walk: Walk) -> None:
 
 def _known_missing(around: Surroundings) -> MissingRows:
     return around.tail.missing if around.tail is not None else MissingRows()
+
+
+def _known_names(around: Surroundings) -> dict[int, str]:
+    return around.tail.names if around.tail is not None else {}
 
 
 def _recall(meta: int, rows: Rows, around: Surroundings, *, torn: bool) -> Rows:

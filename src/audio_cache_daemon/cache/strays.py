@@ -30,6 +30,9 @@ _FOUND = np.dtype(
 
 _NAMES_AT_ONCE = 2**12
 
+_NAMES_KEPT = 10_000
+"""So many names are remembered. Of more files without a row each scan lists the directories once more."""
+
 
 class _Stray(NamedTuple):
     """A file that no row names: its path below its root, and what is known of it, in the order of _FOUND."""
@@ -38,18 +41,21 @@ class _Stray(NamedTuple):
     numbers: tuple[int, int, int, float, int, int]
 
 
-def find_strays(folders: Folders, walk: Walk, named: Bools, unresolved_names: Ints) -> Strays:
+def find_strays(folders: Folders, walk: Walk, named: Bools, unresolved_names: Ints, names: dict[int, str]) -> Strays:
     """The writer's files among those that the walk found and no row names.
 
     `named` says which of the walk's files rows name; `unresolved_names` are hashes, ascending, of the names in
-    paths that couldn't be resolved: a file of such a name may be the one that is meant.
+    paths that couldn't be resolved: a file of such a name may be the one that is meant. `names` are what is known of
+    names, by the keys of files; afterwards it holds those of the files that no row names, unless they are many.
     """
     key, folder = walk.files.key[~named], walk.files.folder[~named]
+    for other in names.keys() - set(key.tolist() if len(key) <= _NAMES_KEPT else ()):
+        del names[other]
     paths: list[str] = []
 
     def numbers() -> Iterator[tuple[int, int, int, float, int, int]]:
         for number in np.unique(folder).tolist():
-            for stray in _look_into(folders, walk.folders[number], key[folder == number], unresolved_names):
+            for stray in _look_into(folders, walk.folders[number], key[folder == number], unresolved_names, names):
                 paths.append(stray.path)
                 yield stray.numbers
 
@@ -60,21 +66,39 @@ def find_strays(folders: Folders, walk: Walk, named: Bools, unresolved_names: In
     return Strays(path=tuple(map(paths.__getitem__, order.tolist())), **columns)
 
 
-def _look_into(folders: Folders, folder: Folder, keys: Ints, unresolved: Ints) -> Iterator[_Stray]:
-    """Those in a folder of which the walk has other `keys` (ascending) than rows name.
-
-    It kept no names, since there can be millions; so a folder that has strays is listed again. One that went
-    away since has none.
-    """
+def _look_into(
+    folders: Folders, folder: Folder, keys: Ints, unresolved: Ints, names: dict[int, str]
+) -> Iterator[_Stray]:
+    """Those in a folder of which the walk has other `keys` (ascending) than rows name; none if it went away since."""
     with suppress(OSError):
         descriptor = folders.descriptor(folder.root, folder.parts)
-        with os.scandir(descriptor) as entries:
-            every = (entry.name for entry in entries)
-            while names := list(islice(every, _NAMES_AT_ONCE)):
-                hashes = np.fromiter(map(hash, names), np.int64, len(names))
-                meant = are_among(hashes ^ folder.key, keys) & ~are_among(hashes, unresolved)
-                strays = (_look_at(folder, descriptor, name) for name in compress(names, meant))
-                yield from (stray for stray in strays if stray is not None)
+        for some in _names_of(keys, folder, descriptor, names):
+            free = ~are_among(_hash(some), unresolved)
+            strays = (_look_at(folder, descriptor, name) for name in compress(some, free))
+            yield from (stray for stray in strays if stray is not None)
+
+
+def _names_of(keys: Ints, folder: Folder, descriptor: int, names: dict[int, str]) -> Iterator[list[str]]:
+    """The names of the files of these keys, as they are known, or else by listing their folder once more.
+
+    The walk kept none, since there can be millions.
+    """
+    if len(keys) <= _NAMES_KEPT and all(map(names.__contains__, keys.tolist())):
+        yield [names[key] for key in keys.tolist()]
+        return
+    with os.scandir(descriptor) as entries:
+        every = (entry.name for entry in entries)
+        while listed := list(islice(every, _NAMES_AT_ONCE)):
+            found = _hash(listed) ^ folder.key
+            mine = are_among(found, keys)
+            some = [*compress(listed, mine)]
+            if len(names) < _NAMES_KEPT:
+                names.update(zip(found[mine].tolist(), some, strict=True))
+            yield some
+
+
+def _hash(names: list[str]) -> Ints:
+    return np.fromiter(map(hash, names), np.int64, len(names))
 
 
 def _look_at(folder: Folder, descriptor: int, name: str) -> _Stray | None:

@@ -60,6 +60,8 @@ class Tail:
         self._surface: _Surface | None = None
         self.missing = MissingRows()
         """Rows whose files weren't there, nor were touched since: to be asked for after `walk`."""
+        self.names: dict[int, str] = {}
+        """Names of files that no row names, and of touched ones, by their keys."""
 
     def touch(self, files: Iterable[str], directories: Iterable[str]) -> None:
         """Audio files that were made, changed or removed, and directories that came or went, by their real paths.
@@ -73,6 +75,7 @@ class Tail:
         """Let the next scan look at everything: what was touched isn't known, or it is time to make sure."""
         self._index = self._walk = self._surface = None
         self.missing = MissingRows()
+        self.names = {}
         self._files.clear()
         self._directories.clear()
 
@@ -109,7 +112,7 @@ class Tail:
             self._walk = None
         else:
             with suppress(DoubtError):
-                self._walk = relist(folders, self._hand_over(), self._files, self._directories)
+                self._walk = relist(folders, self._hand_over(), self._files, self._directories, self.names)
         if self._walk is None:
             self._walk = Walk.of(list_files(folders))
         if not identities:
