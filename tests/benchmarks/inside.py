@@ -101,7 +101,6 @@ def compact(settings: CacheSettings) -> Stretch:
 
     Its old files are links, which stay: a copy before each run would take the memory that the other side has.
     """
-    give_back_large_memory_at_once()  # as every command but the service
     links = settings.location.path.with_name("compacted")
     links.mkdir()
     try:
@@ -239,6 +238,7 @@ def faiss_range(_: CacheSettings) -> Stretch:
 
 def main() -> None:
     """Measure one thing."""
+    give_back_large_memory_at_once()  # as every command does
     measures = (retire, compact, look, scrape, likeness, likeness_again, faiss_range)
     parts = {each.__name__: each for each in measures}
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])

@@ -75,6 +75,4 @@ def app(context: click.Context, choice: Choice) -> None:
     Nothing is removed that no policy names. Try a policy with `run-once --dry-run` before you trust it.
     """
     context.obj = choice
-    if context.invoked_subcommand != "run":
-        # The service needs it again at its next look, and gives back between two of them what it has then.
-        give_back_large_memory_at_once()
+    give_back_large_memory_at_once()

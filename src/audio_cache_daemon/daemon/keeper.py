@@ -29,7 +29,6 @@ from audio_cache_daemon.daemon.view import View
 from audio_cache_daemon.daemon.words import describe_run, describe_vanished, run_numbers
 from audio_cache_daemon.daemon.work import Work
 from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
-from audio_cache_daemon.heap import give_back_memory
 from audio_cache_daemon.location import META_NAME
 from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
 from audio_cache_daemon.model import Plan, RunReport, RunResult
@@ -155,7 +154,6 @@ class Keeper:
         self._conclude(request, report)
         capped = bool(report.plan and report.plan.capped)
         del report
-        give_back_memory()
         if not self._house.stopping.is_set():
             self._settle(goes_on=capped)
 
