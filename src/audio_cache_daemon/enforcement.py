@@ -211,11 +211,12 @@ def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, 
         check_alignment(plan.inventory)
     # Also when nothing goes: what is too old leaves the trash all the same.
     make_room_in_trash(target, planned_bytes(plan), plan.now, log)
-    memory, done = remember(plan, load_memory(location)), _Done(plan)
+    done, saved = _Done(plan), None
+    memory = remember(plan, load_memory(location), dropped=0 if is_live else len(plan.rows))
     if len(plan.rows) + len(plan.strays):
         record_plan(log, plan, retires=is_live)
         # A run that is killed has changed the index too: the next one must not take that for a loss.
-        save_memory(location, memory)
+        save_memory(location, saved := memory)
         _carry_out(done, _outcomes(target, request, plan), log, listener, is_live=is_live)
     if done.changed and plan.inventory.rows.decoded is not None:
         forget_decodings(plan.inventory, done.changed)
@@ -223,7 +224,9 @@ def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, 
     if done.left:
         rest = f"told to stop, the run left {done.left:,} of its evictions to the next one, which begins with them"
         return replace(report, result=RunResult.PARTIAL, messages=(*report.messages, rest))
-    save_memory(location, replace(memory, rows=len(plan.inventory.rows) - (0 if is_live else done.dropped)))
+    memory = replace(memory, rows=len(plan.inventory.rows) - (0 if is_live else done.dropped))
+    if memory != saved:
+        save_memory(location, memory)
     return replace(report, result=_result(plan, done.counts))
 
 

@@ -232,9 +232,10 @@ def read_keys(descriptor: int, offset: Ints, rows: Ints) -> NDArray[np.uint64]:
     return np.fromiter(keys, np.uint64, len(rows))
 
 
-def spell_key(key: int) -> str:
-    """The id that a number stands for."""
-    return f"{key:016x}"
+def spell_keys(keys: NDArray[np.uint64]) -> list[str]:
+    """The ids that numbers stand for."""
+    text = keys.astype(">u8").tobytes().hex()
+    return [text[first : first + 16] for first in range(0, len(text), 16)]
 
 
 def stray_id(path: str) -> str:

@@ -161,7 +161,7 @@ def _only_told(target: Target, report: RunReport, listener: Listener) -> RunRepo
     if report.refusals:
         message = "; ".join(refusal.message for refusal in report.refusals)
         return replace(report, result=RunResult.REFUSED, error=UnsafePlanError(f"{location.path}: {message}"))
-    save_memory(location, replace(remember(plan, load_memory(location)), rows=len(plan.inventory.rows)))
+    save_memory(location, remember(plan, load_memory(location), dropped=0))
     return replace(report, result=RunResult.SUCCESS)
 
 

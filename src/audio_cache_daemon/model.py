@@ -229,7 +229,8 @@ class Rows(msgspec.Struct, frozen=True):
 
     def items(self) -> Bools:
         """The rows that are items: lines that could be read, and that aren't retired."""
-        return self._in_state(ItemState.OK, ItemState.MISSING, ItemState.UNDECIDABLE)
+        items: Bools = self.readable & (self.state != ItemState.RETIRED)
+        return items
 
     def decided(self) -> Bools:
         """The items of whose file it is known whether it is there; nothing else is ever selected."""

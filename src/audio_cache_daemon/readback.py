@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_cache_daemon.columns import are_among, iter_rows, parts
+from audio_cache_daemon.columns import are_among, iter_rows, look_up, parts
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.formats import Row, decode_row, identify, read_lines, row_id, sample_lines
 from audio_cache_daemon.location import META_NAME
@@ -131,7 +131,7 @@ def _of_same_prompts(prompt: NDArray[np.int32], numbers: Ints | None) -> NDArray
     # One place more, the last: for those without a prompt, whose number is -1.
     wanted = np.zeros(int(prompt.max(initial=-1)) + 2, np.bool_)
     wanted[prompt[numbers]] = True
-    return np.flatnonzero(wanted[prompt])
+    return np.flatnonzero(look_up(wanted, prompt))
 
 
 def find_rows(inventory: Inventory, name: str) -> list[int]:

@@ -14,7 +14,7 @@ from observing import bare_cache, problem_count, problems, scan, states, write_l
 
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.errors import CacheUnreadableError
-from audio_cache_daemon.formats import identify, read_keys, spell_key
+from audio_cache_daemon.formats import identify, read_keys, spell_keys
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import Memory, ScanNeeds
 from builders import CacheBuilder
@@ -114,7 +114,7 @@ def test_since_when_a_file_is_missing_is_recalled_by_the_id_of_its_row(tmp_path:
     lines = (location.path / META_NAME).read_bytes().splitlines(keepends=True)
     with (location.path / META_NAME).open("rb") as file:
         keys = read_keys(file.fileno(), np.cumsum([0, *map(len, lines)]), np.arange(4))
-    ids = map(spell_key, keys[1:].tolist())
+    ids = spell_keys(keys[1:])
     memory = Memory(0, 4, {}, dict(zip(ids, (10.0, 20.0, 30.0), strict=True)))
     write_lines(location, b"".join(lines[1:] + lines[:1]))
     paths[1].write_bytes(b"sound")

@@ -80,7 +80,7 @@ def test_our_files_belong_to_whom_the_cache_belongs(tmp_path: Path) -> None:
     location = make_dozen(tmp_path).write()
     give_away(tmp_path, WRITER, GROUP, file_mode=0o660, directory_mode=0o770)
     plan = plan_policy(location)
-    save_memory(location, remember(plan, None))
+    save_memory(location, remember(plan, None, dropped=0))
     old_mask = os.umask(0o077)
     try:
         execute(plan)

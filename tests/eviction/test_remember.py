@@ -24,7 +24,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     cache.add("rain", audio=None)
     cache.add("keep")
     location = cache.write()
-    memory = remember(plan_policy(location), None)
+    memory = remember(plan_policy(location), None, dropped=0)
     save_memory(location, memory)
     assert load_memory(location) == memory
     assert list(memory.missing_since.values()) == [NOW]
@@ -81,7 +81,7 @@ def test_the_rows_that_are_left_are_those_that_really_are(tmp_path: Path) -> Non
     cache.add("drop 2")
     cache.add("keep")
     location = cache.write()
-    assert remember(plan_policy(location), None).rows == 1
+    assert remember(plan_policy(location), None, dropped=2).rows == 1
 
     def meddle(_: Plan) -> None:
         changed.write_bytes(b"another sound")

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from audio_cache_daemon.columns import are_among
-from audio_cache_daemon.formats import read_keys, spell_key
+from audio_cache_daemon.formats import read_keys, spell_keys
 from audio_cache_daemon.held import HeldRows, unpack_held
 from audio_cache_daemon.model import Floats, Ints, Memory, Rows
 
@@ -33,7 +33,7 @@ def recall(meta: int, rows: Rows, memory: Memory | None, pins: HeldRows, known: 
     since = rows.missing_since
     if len(keys):
         since = since.copy()
-        since[missing] = [memory.missing_since.get(spell_key(key), np.nan) for key in keys.tolist()]
+        since[missing] = [memory.missing_since.get(id_, np.nan) for id_ in spell_keys(keys)]
     return replace(
         rows, missing_since=since, missing_keys=keys, held_until=_until(meta, rows, unpack_held(memory.held))
     )

@@ -13,7 +13,7 @@ from audio_cache_daemon.decodings import Decodings, FileKey, decodings_path, loa
 from audio_cache_daemon.digests import Digests, digests_path
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, write_durably
-from audio_cache_daemon.formats import read_keys, spell_key
+from audio_cache_daemon.formats import read_keys, spell_keys
 from audio_cache_daemon.held import unpack_held
 from audio_cache_daemon.likenesses import Likenesses, digest_vectors, likenesses_path
 from audio_cache_daemon.location import META_NAME, CacheLocation
@@ -23,8 +23,8 @@ from audio_cache_daemon.readings import Readings
 from audio_cache_daemon.state import AUDIT_HEAD_NAME, encode_memory, memory_path
 
 
-def remember(plan: Plan, previous: Memory | None) -> Memory:
-    """The memory of a run that carries out this plan; to be called while the index is as it was scanned.
+def remember(plan: Plan, previous: Memory | None, *, dropped: int) -> Memory:
+    """The memory of a run of this plan that drops so many rows; to be called while the index is as it was scanned.
 
     It holds all missing files, those of rows that go too: should one stay, it is still known since when.
     """
@@ -34,16 +34,17 @@ def remember(plan: Plan, previous: Memory | None) -> Memory:
     if keys is None:
         with (inventory.location.path / META_NAME).open("rb", buffering=0) as meta:
             keys = read_keys(meta.fileno(), inventory.rows.offset, subset)
-    since = np.where(np.isnan(inventory.rows.missing_since), plan.now, inventory.rows.missing_since)[subset]
+    since = inventory.rows.missing_since[subset]
+    since[np.isnan(since)] = plan.now
     roots = {
         str(root.path): (root.device, root.inode)
         for root in inventory.roots
         if root.device is not None and root.inode is not None
     }
-    rows = len(inventory.rows) - len(plan.rows)
+    rows = len(inventory.rows) - dropped
     held = unpack_held(previous.held if previous is not None else b"")
     restored = held[held["until"] > plan.now].tobytes()
-    missing_since = dict(zip(map(spell_key, keys.tolist()), since.tolist(), strict=True))
+    missing_since = dict(zip(spell_keys(keys), since.tolist(), strict=True))
     return Memory(plan.now, rows, roots, missing_since, restored)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self, TypedDict
 
 import numpy as np
 
-from audio_cache_daemon.columns import iter_rows
+from audio_cache_daemon.columns import iter_rows, look_up
 from audio_cache_daemon.decoder import Decoder
 from audio_cache_daemon.eviction.directories import create_file
 from audio_cache_daemon.eviction.execution import Execution
@@ -21,7 +21,18 @@ from audio_cache_daemon.eviction.removal import check_owner, check_writable, loo
 from audio_cache_daemon.eviction.taking import find_closed_roots
 from audio_cache_daemon.formats import stray_id
 from audio_cache_daemon.manifest import MANIFEST_NAME, ManifestEntry
-from audio_cache_daemon.model import BROKEN, Bools, DecodingState, FileIdentity, ItemState, Outcome, OutcomeKind, Plan
+from audio_cache_daemon.model import (
+    BROKEN,
+    Bools,
+    DecodingState,
+    FileIdentity,
+    Ints,
+    ItemState,
+    Outcome,
+    OutcomeKind,
+    Plan,
+    Rows,
+)
 from audio_cache_daemon.paths import Folder, Folders, PathResolver
 from audio_cache_daemon.readback import ReadRow, RowReader
 
@@ -57,8 +68,7 @@ class SecondLook:
         self._reader = RowReader(plan.inventory, may_have_grown=not len(plan.strays))
         self._folders = Folders(plan.inventory.location)
         self._decoder = Decoder()
-        # A retired row holds no file back: it was given up before.
-        self._namings = np.bincount(self._rows.file[self._rows.items() & (self._rows.file >= 0)])
+        self._namings = _count_namings(self._rows, plan.rows.subject)
         self._stood: Counter[int] = Counter()
         self._checked_folder: tuple[int, tuple[str, ...]] | None = None
         self._is_sticky = False
@@ -197,6 +207,16 @@ class SecondLook:
         return ManifestEntry(
             identifier, root, path, trash_name, expected.size, expected.inode, expected.mtime_ns, stray=number
         )
+
+
+def _count_namings(rows: Rows, evicted: Ints) -> Ints:
+    """How many items name each of the files, by their numbers, that evicted rows name."""
+    asked = np.zeros(rows.file_count() + 1, np.bool_)
+    asked[rows.file[evicted]] = True
+    # The place of rows of which it can't be decided which file they name.
+    asked[-1] = False
+    # A retired row holds no file back: it was given up before.
+    return np.bincount(rows.file[look_up(asked, rows.file) & rows.items()])
 
 
 class _Failure(TypedDict):
