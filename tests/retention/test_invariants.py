@@ -24,6 +24,7 @@ from strategies import (
 )
 
 from audio_cache_daemon.model import Inventory, ItemState, Plan
+from audio_cache_daemon.retention.needs import measures_needed
 from audio_cache_daemon.retention.plan import plan_evictions
 from audio_cache_daemon.retention.policy import (
     Criterion,
@@ -180,3 +181,13 @@ def reasons(plan: Plan, original: list[int]) -> dict[int, Reason]:
         original[row]: replace(reason, keeper=original[reason.keeper] if reason.keeper >= 0 else -1)
         for row, reason in reasons_of(plan, plan.rows).items()
     }
+
+
+@quickly
+@given(scenes(), policies())
+def test_measures_that_a_policy_doesnt_need_decide_nothing(scene: Scene, policy: Policy) -> None:
+    """Without them the plan is the same, to the last reason."""
+    inventory = scene.inventory()
+    needed, rows = measures_needed(policy), inventory.rows
+    unknown = {name: np.full(len(rows), np.nan) for name in ("quality", "duration") if name not in needed}
+    assert said(decide(replace(inventory, rows=replace(rows, **unknown)), policy)) == said(decide(inventory, policy))

@@ -23,7 +23,8 @@ from audio_cache_daemon.model import (
 )
 from audio_cache_daemon.retention.budget import total_bytes
 from audio_cache_daemon.retention.growth import DAY, GrowingCache
-from audio_cache_daemon.retention.judgement import row_age
+from audio_cache_daemon.retention.judgement import row_age, unmeasured
+from audio_cache_daemon.retention.needs import measures_needed
 from audio_cache_daemon.retention.plan import plan_evictions
 from audio_cache_daemon.retention.policy import Policy
 
@@ -41,7 +42,7 @@ def forecast(inventory: Inventory, policy: Policy, now: float, days: int) -> For
     window = window_days * DAY
     again = np.flatnonzero(rows.present() & (row_age(rows, now) < window))
     bytes_per_day = rows.audio_bytes(_mask(len(rows), again)) * DAY / window
-    cache = GrowingCache(_missing_since(inventory, now), again, now, window_days)
+    cache = GrowingCache(_reduce(inventory, policy, now), again, now, window_days)
     # A million rows are 60 MB, and the cache has what it needs of them.
     del inventory, rows
     return Forecast(window, len(again) * DAY / window, bytes_per_day, tuple(_simulate(cache, policy, now, days)))
@@ -60,11 +61,17 @@ def _mask(count: int, numbers: Ints) -> Bools:
     return mask
 
 
-def _missing_since(inventory: Inventory, now: float) -> Inventory:
-    """The inventory as the run that comes now remembers it: each missing file has been so at least since then."""
+def _reduce(inventory: Inventory, policy: Policy, now: float) -> Inventory:
+    """The inventory as the run that comes now remembers it, without measures that decide nothing.
+
+    Each missing file has been so at least since now. Of a million rows a measure takes 8 MB.
+    """
     rows = inventory.rows
     since = np.where(rows.missing() & np.isnan(rows.missing_since), now, rows.missing_since)
-    return replace(inventory, rows=replace(rows, missing_since=since))
+    needed = measures_needed(policy)
+    quality = rows.quality if "quality" in needed else unmeasured(len(rows))
+    duration = rows.duration if "duration" in needed else unmeasured(len(rows))
+    return replace(inventory, rows=replace(rows, missing_since=since, quality=quality, duration=duration))
 
 
 def _simulate(cache: GrowingCache, policy: Policy, now: float, days: int) -> Iterator[ForecastDay]:
