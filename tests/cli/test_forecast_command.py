@@ -48,3 +48,17 @@ def test_without_a_configuration_there_is_no_policy_to_forecast(run: Run, tmp_pa
     ran = run("--cache-dir", CacheBuilder(tmp_path).write().path, "forecast")
     assert ran.status == 2
     assert "--config" in ran.err
+
+
+def test_what_is_remembered_of_missing_files_counts_in_a_forecast(run: Run, tmp_path: Path) -> None:
+    """Since the run before they are missing, so they go when that was long enough ago."""
+    builder = CacheBuilder(tmp_path, now=time.time())
+    for age in range(9):
+        builder.add(f"sound {age}", age=age + 0.5)
+    for name in ("gone", "lost"):
+        builder.add(name, age=3, audio=None)
+    policy = {"rules": [{"name": "gone", "state": "missing", "min_age": "36h"}]}
+    config = write_config(builder, policy)
+    assert run("--config", config, "run-once", "--writer-stopped").status == 0
+    (coming,) = run("--config", config, "forecast", "--days", "3", "--format", "json").json["caches"]
+    assert [day["taken"].get("gone", {}).get("items", 0) for day in coming["days"]] == [0, 0, 2, 0]

@@ -71,7 +71,8 @@ def _reduce(inventory: Inventory, policy: Policy, now: float) -> Inventory:
     needed = measures_needed(policy)
     quality = rows.quality if "quality" in needed else unmeasured(len(rows))
     duration = rows.duration if "duration" in needed else unmeasured(len(rows))
-    return replace(inventory, rows=replace(rows, missing_since=since, quality=quality, duration=duration))
+    rows = replace(rows, missing_since=since, missing_keys=None, quality=quality, duration=duration)
+    return replace(inventory, rows=rows)
 
 
 def _simulate(cache: GrowingCache, policy: Policy, now: float, days: int) -> Iterator[ForecastDay]:
