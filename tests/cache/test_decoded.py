@@ -219,7 +219,7 @@ def test_each_flaw_is_found_and_no_other(tmp_path: Path) -> None:
     }
     rows = scan(write_cache(tmp_path, {name: content for name, (content, _) in sounds.items()}))
     judged = broken(rows, Broken())
-    found = [None if np.isnan(value) else Flaw(int(value)) for value in judged.value.tolist()]
+    found = [None if np.isnan(value) else Flaw(int(value)) for value in judged.value[:].tolist()]
     assert dict(zip(sounds, found, strict=True)) == {name: flaw for name, (_, flaw) in sounds.items()}
     assert {Truth(int(truth)) for truth in judged.truth} == {Truth.TRUE, Truth.FALSE}
 

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_cache_daemon.model import Bools, Floats, Ints, Rows
-from audio_cache_daemon.retention.judgement import Judgement, RankKey, rank_in_groups, row_age, truths
+from audio_cache_daemon.retention.judgement import Judgement, Values, rank_in_groups, row_age, truths
 from audio_cache_daemon.retention.likeness import find_copies
 from audio_cache_daemon.retention.policy import Dedupe, Preference
 from audio_cache_daemon.retention.takes import Takes, rank_takes
 
 # What ranks first has the lowest number.
-_KEYS: dict[Preference, Callable[[Rows, float, Ints | slice], Floats]] = {
+_KEYS: dict[Preference, Callable[[Rows, float, Ints | Bools | slice], Floats]] = {
     "quality": lambda rows, _, which: -rows.quality[which],
     "newest": row_age,
     "oldest": lambda rows, now, which: -row_age(rows, now, which),
@@ -47,7 +47,8 @@ def surplus(rows: Rows, criterion: Dedupe, left: Bools, protected: Bools, now: f
     first[group[ranks == 1]] = np.flatnonzero(ranks == 1)
     keeper = first[group]
     keeper[~members] = -1
-    return Judgement(truth, np.where(ranks > 0, ranks, np.nan), float(criterion.keep), keeper)
+    rank = Values(len(rows), lambda which: np.where(ranks[which] > 0, ranks[which], np.nan))
+    return Judgement(truth, rank, float(criterion.keep), keeper)
 
 
 def _rank(
@@ -56,17 +57,17 @@ def _rank(
     """Which members lack a value to rank by, and the ranks of the others; `among` are groups, members, protected."""
     group, members, protected = among
     keys = _keys(rows, criterion, now)
-    unplaceable = _unknown(keys, rows) & members & ~protected
+    unplaceable = _unknown(keys) & members & ~protected
     return unplaceable, rank_in_groups(group, members & ~unplaceable, [~protected, ~rows.present(), *keys])
 
 
-def _keys(rows: Rows, criterion: Dedupe, now: float) -> list[RankKey]:
-    return [RankKey(partial(_KEYS[preference], rows, now)) for preference in (*criterion.prefer, "newest")]
+def _keys(rows: Rows, criterion: Dedupe, now: float) -> list[Values]:
+    return [Values(len(rows), partial(_KEYS[preference], rows, now)) for preference in (*criterion.prefer, "newest")]
 
 
-def _unknown(keys: Sequence[RankKey], rows: Rows) -> Bools:
+def _unknown(keys: Sequence[Values]) -> Bools:
     """Which rows lack a value to rank them by."""
-    unknown: Bools = np.logical_or.reduce([key.unknown(len(rows)) for key in keys])
+    unknown: Bools = np.logical_or.reduce([key.unknown() for key in keys])
     return unknown
 
 
@@ -81,7 +82,7 @@ def _copies(rows: Rows, criterion: Dedupe, members: Bools, protected: Bools, now
     members = members & (group >= 0)
     several = np.bincount(group[members], minlength=int(group.max(initial=0)) + 1)[group] > 1
     keys = _keys(rows, criterion, now)
-    lacks_value = _unknown(keys, rows) & ~protected
+    lacks_value = _unknown(keys) & ~protected
     open_ones = members & several & (lacks_value | (sounds.place < 0))
     compared = np.flatnonzero(members & several & ~open_ones)
     order = compared[np.lexsort([*(key[compared] for key in reversed(keys)), ~protected[compared]])]

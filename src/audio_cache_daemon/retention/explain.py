@@ -126,7 +126,7 @@ def _explain_rules(
         RuleExplanation(
             described[number],
             Truth(each.truth[subject]),
-            float(each.value[subject]),
+            float(each.value[subject : subject + 1][0]),
             each.threshold,
             due.conditions[number],
         )

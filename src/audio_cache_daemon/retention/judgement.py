@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +19,29 @@ _RANKED_AT_ONCE = 2**16
 _ALL = slice(None)
 
 
+class Values(msgspec.Struct, frozen=True):
+    """A number for each of `count` rows, worked out `of` those that are asked for: of a million it takes 8 MB.
+
+    NaN is unknown.
+    """
+
+    count: int
+    of: Callable[[Ints | Bools | slice], Floats]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, which: Ints | Bools | slice) -> Floats:
+        return self.of(which)
+
+    def unknown(self) -> Bools:
+        """Of which rows it isn't known."""
+        found = np.empty(self.count, np.bool_)
+        for some in parts(self.count):
+            found[some] = np.isnan(self.of(some))
+        return found
+
+
 class Judgement(msgspec.Struct, frozen=True):
     """One condition over all subjects: whether it holds, the value that was measured, the limit it is held against.
 
@@ -25,7 +49,7 @@ class Judgement(msgspec.Struct, frozen=True):
     """
 
     truth: Truths
-    value: Floats
+    value: Floats | Values
     threshold: float = np.nan
     keeper: NDArray[np.signedinteger] | None = None
 
@@ -47,9 +71,12 @@ def truths(holds: Bools, unknown: Bools) -> Truths:
     return truth
 
 
-def judge_older(age: Floats, seconds: float) -> Judgement:
+def judge_older(age: Floats | Values, seconds: float) -> Judgement:
     """Whether ages are over `seconds`: exactly that old is not over it, an unknown age (NaN) is undecidable."""
-    return Judgement(truths(age > seconds, np.isnan(age)), age, seconds)
+    truth = np.empty(len(age), np.uint8)
+    for some in parts(len(age)):
+        truth[some] = truths(age[some] > seconds, np.isnan(age[some]))
+    return Judgement(truth, age, seconds)
 
 
 def age_since(moment: Floats, now: float) -> Floats:
@@ -59,9 +86,14 @@ def age_since(moment: Floats, now: float) -> Floats:
     return age
 
 
-def row_age(rows: Rows, now: float, which: Ints | slice = _ALL) -> Floats:
+def row_age(rows: Rows, now: float, which: Ints | Bools | slice = _ALL) -> Floats:
     """Ages of rows, all of them or some, by their timestamp."""
     return age_since(rows.timestamp[which], now)
+
+
+def row_ages(rows: Rows, now: float) -> Values:
+    """Ages of all rows, by their timestamp."""
+    return Values(len(rows), partial(row_age, rows, now))
 
 
 def stray_age(strays: Strays, now: float) -> Floats:
@@ -69,20 +101,7 @@ def stray_age(strays: Strays, now: float) -> Floats:
     return age_since(strays.changed, now)
 
 
-class RankKey(msgspec.Struct, frozen=True):
-    """What rows are ranked by, `of` those that are asked for: for a million at once it takes 8 MB. NaN is unknown."""
-
-    of: Callable[[Ints | slice], Floats]
-
-    def __getitem__(self, which: Ints | slice) -> Floats:
-        return self.of(which)
-
-    def unknown(self, count: int) -> Bools:
-        """Of which of so many rows, all that there are, it isn't known."""
-        return np.concatenate([np.isnan(self.of(part)) for part in parts(count)] or [np.empty(0, np.bool_)])
-
-
-def rank_in_groups(group: NDArray[Any], members: Bools, keys: Sequence[NDArray[Any] | RankKey]) -> NDArray[np.int32]:
+def rank_in_groups(group: NDArray[Any], members: Bools, keys: Sequence[NDArray[Any] | Values]) -> NDArray[np.int32]:
     """The place of each member in its group, from 1; 0 for those that are no members or in no group (-1).
 
     `keys` are compared from first to last, lower values rank first; the lower number breaks what ties remain.

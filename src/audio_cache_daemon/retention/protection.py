@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numpy.typing import NDArray
 
 from audio_cache_daemon.model import Bools, Floats, Rows, Strays, Truth
 from audio_cache_daemon.retention.judgement import (
-    RankKey,
+    Values,
     judge_older,
     rank_in_groups,
     row_age,
+    row_ages,
     stray_age,
     truths,
 )
@@ -72,7 +71,7 @@ def _judge_strays(strays: Strays, criterion: ProtectionCriterion, now: float) ->
     return np.full(len(strays), Truth.FALSE, np.uint8)
 
 
-def _not_older(age: Floats, seconds: float) -> NDArray[np.uint8]:
+def _not_older(age: Floats | Values, seconds: float) -> NDArray[np.uint8]:
     """Kleene's `not` turns the scale around."""
     return Truth.TRUE - judge_older(age, seconds).truth
 
@@ -81,18 +80,18 @@ def judge_protection(rows: Rows, criterion: ProtectionCriterion, now: float) -> 
     """Whether a protection holds, for each row."""
     match criterion:
         case YoungerThan(seconds):
-            return _not_older(row_age(rows, now), seconds)
+            return _not_older(row_ages(rows, now), seconds)
         case Pattern(expression):
             return matching(rows, expression).truth
         case KeepBest(count):
-            newest_first = RankKey(lambda which: np.nan_to_num(row_age(rows, now, which), nan=np.inf))
-            return _first_of_prompt(rows, count, [RankKey(lambda which: -rows.quality[which]), newest_first])
+            newest_first = Values(len(rows), lambda which: np.nan_to_num(row_age(rows, now, which), nan=np.inf))
+            return _first_of_prompt(rows, count, [Values(len(rows), lambda which: -rows.quality[which]), newest_first])
         case KeepNewest(count):
-            return _first_of_prompt(rows, count, [RankKey(partial(row_age, rows, now))])
+            return _first_of_prompt(rows, count, [row_ages(rows, now)])
 
 
-def _first_of_prompt(rows: Rows, count: int, keys: list[RankKey]) -> NDArray[np.uint8]:
+def _first_of_prompt(rows: Rows, count: int, keys: list[Values]) -> NDArray[np.uint8]:
     """Whether rows are among the first `count` of their prompt whose file is there; the first key must be known."""
-    placeable = ~keys[0].unknown(len(rows)) & (rows.prompt >= 0)
+    placeable = ~keys[0].unknown() & (rows.prompt >= 0)
     ranks = rank_in_groups(rows.prompt, rows.present() & placeable, keys)
     return truths((ranks > 0) & (ranks <= count), rows.present() & ~placeable)

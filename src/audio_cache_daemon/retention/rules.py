@@ -13,7 +13,7 @@ from audio_cache_daemon.retention.broken import broken
 from audio_cache_daemon.retention.budget import Remaining
 from audio_cache_daemon.retention.compared import comparing
 from audio_cache_daemon.retention.dedupe import surplus
-from audio_cache_daemon.retention.judgement import Judgement, judge_all, judge_older, row_age, stray_age
+from audio_cache_daemon.retention.judgement import Judgement, judge_all, judge_older, row_ages, stray_age
 from audio_cache_daemon.retention.max_age import expired
 from audio_cache_daemon.retention.pattern import matching
 from audio_cache_daemon.retention.policy import Broken, Compared, Dedupe, Everything, InState, MaxAge, Pattern, Rule
@@ -93,7 +93,7 @@ def _judge_strays(rule: Rule, inventory: Inventory, now: float) -> Judgement:
 def _narrow_rows(rule: Rule, judgement: Judgement, inventory: Inventory, now: float) -> Judgement:
     if rule.min_age is not None:
         by_state = isinstance(rule.criterion, InState)
-        age = judgement.value if by_state else row_age(inventory.rows, now)
+        age = judgement.value if by_state else row_ages(inventory.rows, now)
         judgement = _and_older(judgement, judge_older(age, rule.min_age), by_state=by_state)
     if rule.pattern is not None:
         truth = np.minimum(judgement.truth, matching(inventory.rows, rule.pattern).truth)

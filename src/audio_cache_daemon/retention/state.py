@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from audio_cache_daemon.model import Inventory, ItemState, Rows, StrayKind, Truth
-from audio_cache_daemon.retention.judgement import Judgement, age_since, stray_age
+from audio_cache_daemon.retention.judgement import Judgement, Values, age_since, stray_age
 from audio_cache_daemon.retention.policy import SubjectState
 
 _KINDS = {"orphan": StrayKind.ORPHAN, "leftover": StrayKind.LEFTOVER}
@@ -13,8 +13,8 @@ _KINDS = {"orphan": StrayKind.ORPHAN, "leftover": StrayKind.LEFTOVER}
 
 def missing(rows: Rows, now: float) -> Judgement:
     """Which rows' files are missing; measured is for how long that is known."""
-    truth = np.where(rows.state == ItemState.MISSING, Truth.TRUE, Truth.FALSE)
-    return Judgement(truth.astype(np.uint8), age_since(rows.missing_since, now), 0.0)
+    truth = np.where(rows.state == ItemState.MISSING, np.uint8(Truth.TRUE), np.uint8(Truth.FALSE))
+    return Judgement(truth, Values(len(rows), lambda which: age_since(rows.missing_since[which], now)), 0.0)
 
 
 def unnamed(inventory: Inventory, state: SubjectState, now: float) -> Judgement:
