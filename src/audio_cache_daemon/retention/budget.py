@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import msgspec
 import numpy as np
 
-from audio_cache_daemon.model import Bools, Floats, Ints, Inventory, ItemState, Rows, StrayKind
+from audio_cache_daemon.columns import parts
+from audio_cache_daemon.model import Bools, Ints, Inventory, ItemState, Rows, StrayKind
 from audio_cache_daemon.retention.bytes_freed import count_namings, freed_bytes, freed_file_bytes
-from audio_cache_daemon.retention.judgement import row_age, stray_age
+from audio_cache_daemon.retention.judgement import Values, row_age, stray_age
 from audio_cache_daemon.retention.policy import Budget, DiskMarks, EvictionOrder, Share
 
 SETTLED_SECONDS = 3600.0
@@ -48,7 +49,7 @@ def over_budget(inventory: Inventory, budget: Budget, remaining: Remaining, now:
     """What each mark of the budget takes: of the disk, of the size, of the number of items, in this order."""
     if budget.disk is None and budget.size is None and budget.items is None:
         return
-    order = eviction_order(inventory.rows, budget.evict, now)
+    order = eviction_order(inventory.rows, remaining, budget.evict, now)
     if budget.disk is not None:
         for device in dict.fromkeys(root.device for root in inventory.roots if root.device is not None):
             yield from _taken(_over_disk(inventory, budget.disk, remaining, order, (device, now)), remaining)
@@ -65,24 +66,28 @@ def over_budget(inventory: Inventory, budget: Budget, remaining: Remaining, now:
             yield from _taken(Pressure("budget:items", rows, _NONE, count, budget.items.high), remaining)
 
 
-def eviction_order(rows: Rows, order: EvictionOrder, now: float) -> Ints:
-    """Row numbers in the order in which a budget takes them; without those that lack the value to place them by."""
-    key = eviction_key(rows, order, now)
+def eviction_order(rows: Rows, remaining: Remaining, order: EvictionOrder, now: float) -> Ints:
+    """The numbers of the rows that may go in the order in which a budget takes them.
+
+    Without those that lack the value to place them by.
+    """
+    numbers = np.flatnonzero(remaining.rows & remaining.movable_rows)
+    key = eviction_key(rows, order, now)[numbers]
     placed = len(key) - int(np.count_nonzero(np.isnan(key)))
-    ties = () if order == "oldest" else (np.nan_to_num(-row_age(rows, now), nan=np.inf),)
+    ties = () if order == "oldest" else (np.nan_to_num(-row_age(rows, now, numbers), nan=np.inf),)
     # NaN is sorted behind all numbers.
-    return np.lexsort((*ties, key))[:placed]
+    return numbers[np.lexsort((*ties, key))[:placed]]
 
 
-def eviction_key(rows: Rows, order: EvictionOrder, now: float) -> Floats:
+def eviction_key(rows: Rows, order: EvictionOrder, now: float) -> Values:
     """What a budget's order places rows by, the first the lowest; NaN for a row that lacks the value."""
     match order:
         case "oldest":
-            return -row_age(rows, now)
+            return Values(len(rows), lambda which: -row_age(rows, now, which))
         case "lowest_quality":
-            return rows.quality
+            return Values(len(rows), lambda which: rows.quality[which])
         case "largest":
-            return np.where(rows.size >= 0, -rows.size.astype(np.float64), np.nan)
+            return Values(len(rows), lambda which: np.where(rows.size[which] >= 0, -1.0 * rows.size[which], np.nan))
 
 
 def total_bytes(inventory: Inventory, rows: Bools, strays: Bools) -> int:
@@ -91,7 +96,10 @@ def total_bytes(inventory: Inventory, rows: Bools, strays: Bools) -> int:
     Retired rows are given up already, though their lines and vectors stay until a compaction.
     """
     counted = rows & (inventory.rows.state != ItemState.RETIRED)
-    lines = int(np.sum(np.diff(inventory.rows.offset), where=counted))
+    offset = inventory.rows.offset
+    lines = 0
+    for some in parts(len(counted)):
+        lines += int(np.sum(np.diff(offset[some.start : some.stop + 1]), where=counted[some]))
     vectors = int(counted.sum()) * inventory.index.vector_bytes
     return inventory.rows.audio_bytes(rows) + int(inventory.strays.size[strays].sum()) + lines + vectors
 

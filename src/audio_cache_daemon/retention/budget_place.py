@@ -29,7 +29,7 @@ def budget_places(
     inventory: Inventory, budget: Budget, remaining: Remaining, now: float, row: int
 ) -> Iterator[BudgetPlace]:
     """The places of a row for the marks of size and of items, after the rules; none for a mark that can't take it."""
-    order = eviction_order(inventory.rows, budget.evict, now)
+    order = eviction_order(inventory.rows, remaining, budget.evict, now)
     if budget.size is not None:
         rows = whose_file_goes(inventory.rows, order, remaining, inventory.rows.present())
         for place in _find(rows, row):

@@ -152,7 +152,7 @@ def _unplaceable(inventory: Inventory, policy: Policy, now: float) -> Bools:
     # A size is unknown only of a file that isn't there, and that frees nothing.
     if budget.evict == "largest" or not (budget.size or budget.items or budget.disk):
         return np.zeros(len(inventory.rows), np.bool_)
-    return np.isnan(eviction_key(inventory.rows, budget.evict, now)) & inventory.rows.decided()
+    return eviction_key(inventory.rows, budget.evict, now).unknown() & inventory.rows.decided()
 
 
 def describe_rules(policy: Policy) -> tuple[PlanRule, ...]:
