@@ -45,8 +45,7 @@ def surplus(rows: Rows, criterion: Dedupe, left: Bools, protected: Bools, now: f
     # One place more, the last, for rows of no group: their number is -1.
     first = np.full(int(group.max(initial=-1)) + 2, -1, np.int32)
     first[group[ranks == 1]] = np.flatnonzero(ranks == 1)
-    keeper = first[group]
-    keeper[~members] = -1
+    keeper = Values(len(rows), lambda which: np.where(members[which], first[group[which]], -1))
     rank = Values(len(rows), lambda which: np.where(ranks[which] > 0, ranks[which], np.nan))
     return Judgement(truth, rank, float(criterion.keep), keeper)
 

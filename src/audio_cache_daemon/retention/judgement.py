@@ -20,22 +20,19 @@ _ALL = slice(None)
 
 
 class Values(msgspec.Struct, frozen=True):
-    """A number for each of `count` rows, worked out `of` those that are asked for: of a million it takes 8 MB.
-
-    NaN is unknown.
-    """
+    """A number for each of `count` rows, worked out `of` those that are asked for: of a million it takes 8 MB."""
 
     count: int
-    of: Callable[[Ints | Bools | slice], Floats]
+    of: Callable[[Ints | Bools | slice], NDArray[Any]]
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, which: Ints | Bools | slice) -> Floats:
+    def __getitem__(self, which: Ints | Bools | slice) -> NDArray[Any]:
         return self.of(which)
 
     def unknown(self) -> Bools:
-        """Of which rows it isn't known."""
+        """Of which rows it is NaN."""
         found = np.empty(self.count, np.bool_)
         for some in parts(self.count):
             found[some] = np.isnan(self.of(some))
@@ -51,7 +48,7 @@ class Judgement(msgspec.Struct, frozen=True):
     truth: Truths
     value: Floats | Values
     threshold: float = np.nan
-    keeper: NDArray[np.signedinteger] | None = None
+    keeper: NDArray[np.signedinteger] | Values | None = None
 
 
 def judge_all(count: int, truth: Truth) -> Judgement:
