@@ -16,10 +16,14 @@ _HOW_TO_GO_ON = "look at the plan with run-once --dry-run; if it is right, run-o
 
 
 class RunLimits:
-    """The limits of a policy, in the numbers of one inventory."""
+    """The limits of a policy, in the numbers of one inventory of which rules take rows and strays."""
 
-    def __init__(self, inventory: Inventory, limits: Limits) -> None:
+    def __init__(self, inventory: Inventory, limits: Limits, taken_rows: Bools, taken_strays: Bools) -> None:
         self._inventory = inventory
+        self._taken = taken_rows
+        self._taken_count, self._taken_strays = int(taken_rows.sum()), int(taken_strays.sum())
+        everything = np.ones(len(taken_rows), np.bool_)
+        self._taken_bytes = int(freed_file_bytes(inventory.rows, np.flatnonzero(taken_rows), everything).sum())
         rows = inventory.rows
         self._max_items = np.inf if limits.max_items is None else limits.max_items
         self._percent = limits.max_percent
@@ -27,10 +31,9 @@ class RunLimits:
         self._bytes = rows.audio_bytes(rows.readable)
         self._files = int(np.count_nonzero(count_namings(rows, rows.readable))) + len(inventory.strays)
 
-    def refuse_rules(self, taken_rows: Bools, taken_strays: Bools) -> tuple[Refusal, ...]:
+    def refuse_rules(self) -> tuple[Refusal, ...]:
         """What is implausible about what the rules take."""
-        count, strays = int(taken_rows.sum()), int(taken_strays.sum())
-        size = int(self._freed(np.flatnonzero(taken_rows), np.ones(len(taken_rows), np.bool_)).sum())
+        count, strays, size = self._taken_count, self._taken_strays, self._taken_bytes
         refusals = []
         if max(count, strays) > self._max_items:
             what = f"{max(count, strays)} items" if count >= strays else f"{strays} files that no row names"
@@ -46,26 +49,22 @@ class RunLimits:
             refusals.append(Refusal("max_percent", f"the rules select {share}, more than {self._percent:g} %"))
         return tuple(Refusal(refusal.limit, f"{refusal.message}; {_HOW_TO_GO_ON}") for refusal in refusals)
 
-    def cap_rows(self, order: Ints, taken: Bools) -> tuple[Ints, str | None]:
-        """As much of a budget's `order` as fits beside what is `taken` already, and the limit that cut it short."""
-        count = int(taken.sum()) + np.arange(1, len(order) + 1)
-        rules_size = self._freed(np.flatnonzero(taken), np.ones(len(taken), np.bool_)).sum()
-        size = rules_size + np.cumsum(self._freed(order, ~taken))
+    def cap_rows(self, order: Ints) -> tuple[Ints, str | None]:
+        """As much of a budget's `order` as fits beside what the rules take, and the limit that cut it short."""
+        count = self._taken_count + np.arange(1, len(order) + 1)
+        size = self._taken_bytes + np.cumsum(freed_file_bytes(self._inventory.rows, order, ~self._taken))
         over_percent = (count > self._share(self._rows, self._rows)) | (size > self._share(self._bytes, self._rows))
         return _cut(order, count > self._max_items, over_percent)
 
-    def cap_strays(self, order: Ints, taken: Bools) -> tuple[Ints, str | None]:
+    def cap_strays(self, order: Ints) -> tuple[Ints, str | None]:
         """The same for files that no row names, on their own count."""
-        count = int(taken.sum()) + np.arange(1, len(order) + 1)
+        count = self._taken_strays + np.arange(1, len(order) + 1)
         return _cut(order, count > self._max_items, count > self._share(self._files, self._files))
 
     def _share(self, whole: int, counted: int) -> float:
         if self._percent is None or counted < PERCENT_FROM:
             return np.inf
         return whole * self._percent / 100
-
-    def _freed(self, order: Ints, before: Bools) -> Ints:
-        return freed_file_bytes(self._inventory.rows, order, before)
 
 
 def planned_bytes(plan: Plan) -> int:
