@@ -115,6 +115,7 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         offset = reader.columns.take("offset", np.int64)
         retired = RetiredItems(location, meta.fileno(), offset, arrays, walk)
         gone = np.concatenate([_known_missing(around).rows, retired.rows[retired.rows >= 0]])
+        walk = walk if needs.identities else walk.without_identities()
         finder = FileFinder(names, walk, folders, meta.fileno(), gone)
         # Its columns are let go one by one.
         del walk

@@ -12,7 +12,6 @@ from contextlib import suppress
 
 import msgspec
 import numpy as np
-from msgspec.structs import replace
 
 from audio_cache_daemon.cache.index import IndexReader
 from audio_cache_daemon.cache.listing import list_files
@@ -116,7 +115,7 @@ class Tail:
         if self._walk is None:
             self._walk = Walk.of(list_files(folders))
         if not identities:
-            self._walk = replace(self._walk, files=self._walk.files.without_identities())
+            self._walk = self._walk.without_identities()
         if self._walk.unlisted:
             # What comes to be in a directory that can't be listed may be touched by nobody who is heard.
             self.missing = MissingRows()

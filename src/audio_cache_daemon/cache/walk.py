@@ -34,11 +34,6 @@ class Files(msgspec.Struct, frozen=True):
     def __len__(self) -> int:
         return len(self.key)
 
-    def without_identities(self) -> Files:
-        """The same, of which neither inode nor time is known any more."""
-        nothing = np.broadcast_to(np.int64(0), len(self))
-        return replace(self, inode=nothing, mtime_ns=nothing)
-
     def columns(self) -> Iterator[NDArray[np.integer]]:
         """The columns, in the order of Listing."""
         return (getattr(self, name) for name in COLUMNS)
@@ -64,6 +59,11 @@ class Walk(msgspec.Struct, frozen=True):
     def nowhere(cls) -> Self:
         """One that looked at nothing."""
         return cls(Files.of(np.empty(0, code) for code in COLUMNS.values()), ())
+
+    def without_identities(self) -> Walk:
+        """The same files, of which neither inode nor time is known any more."""
+        nothing = np.broadcast_to(np.int64(0), len(self.files))
+        return replace(self, files=replace(self.files, inode=nothing, mtime_ns=nothing))
 
     def without_status(self) -> tuple[Walk, list[Ints]]:
         """The same without what `stat` told, and that apart: sizes, inodes and times."""
