@@ -31,7 +31,7 @@ def look_up(table: NDArray[np.bool_], numbers: NDArray[np.integer]) -> NDArray[n
     """What a table says of each number; the last entry is for -1. As one expression it takes nine times the memory."""
     found = np.empty(len(numbers), np.bool_)
     for some in parts(len(numbers)):
-        found[some] = table[numbers[some]]
+        found[some] = table.take(numbers[some])
     return found
 
 

@@ -26,8 +26,7 @@ def relist(
     """The walk as it is now, when only these audio files and directories (with all in them) may have changed.
 
     Paths are real ones; the names of the files are added to `names`, by their keys. DoubtError when a path isn't
-    understood. Who doesn't hold on to the walk doesn't hold the
-    files twice: of a million that is 36 MB.
+    understood. Who doesn't hold on to the walk doesn't hold the files twice: of a million that is 36 MB.
     """
     relisting = _Relisting(folders, walk, names)
     del walk
