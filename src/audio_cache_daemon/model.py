@@ -53,7 +53,8 @@ class ScanNeeds(msgspec.Struct, frozen=True):
 
     With `sounds_over` the audio vectors of the items of each prompt that has more items than that; 0: of all items.
     Without `files` none is looked for: those of all rows are undecidable, and there are no strays. Without `identities`
-    inodes and times of the rows' files are 0: for who removes nothing, since of a million files they take 16 MB.
+    inodes and times of the rows' files are 0: for who removes nothing and reads no audio. Of a million files they take
+    16 MB.
     """
 
     patterns: frozenset[str] = frozenset()

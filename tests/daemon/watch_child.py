@@ -49,7 +49,7 @@ class Child:
         self._process = process
 
     def ask(self, command: str, *words: object) -> Report:
-        """Give a command: `overflow COUNT`, `hear DIRECTORY` or `check SECONDS`; the answer."""
+        """Give a command: `overflow COUNT`, `hear DIRECTORY`, `check SECONDS` or `stop clock`; the answer."""
         into, _ = self._pipes()
         into.write(" ".join((command, *map(str, words))).encode() + b"\n")
         into.flush()
@@ -92,6 +92,8 @@ def obey(watched: Watched, command: str, word: str) -> None:
     elif command == "hear":
         watched.forget()
         watched.make_until_touched(Path(word))
+    elif command == "stop":
+        watched.clock.stop()
     elif command == "check":
         watched.check_after(float(word))
 

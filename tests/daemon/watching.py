@@ -16,13 +16,18 @@ PATIENCE = 60.0
 
 
 class Clock:
-    """Real seconds, and those that a test puts on top."""
+    """Real seconds, until a test stops them, and those that it puts on top."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
+        self._stopped: float | None = None
+
+    def stop(self) -> None:
+        """From now on only those count that are put on top, however long the machine takes."""
+        self._stopped = time.monotonic()
 
     def __call__(self) -> float:
-        return time.monotonic() + self.ahead
+        return (time.monotonic() if self._stopped is None else self._stopped) + self.ahead
 
 
 class Watched:
