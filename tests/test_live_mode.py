@@ -188,6 +188,51 @@ def test_what_the_generator_writes_back_is_retired_again_and_waits(tmp_path: Pat
     assert len(audio_names(location)) == 10
 
 
+def test_what_is_written_back_between_the_look_and_the_work_is_retired_again_too(tmp_path: Path) -> None:
+    """An addition that loaded before one run's zeros may save after the next run's look, and before its own zeros."""
+    cache = make_cache(tmp_path)
+    location = cache.write()
+    before = vectors(location)
+    run(location, live(tmp_path))
+
+    policy = replace(DROP, rules=(*DROP.rules, Rule("one", Pattern("^keep 1$"))))
+    target = Target(CacheSettings(location, policy, live(tmp_path)), location.state_directory / "audit.jsonl")
+    report = run_maintenance(
+        target, RunRequest(NOW, "two"), lambda: NOW, Listener(planned=lambda _: end_addition(cache, location, before))
+    )
+    assert report.result == RunResult.SUCCESS
+    assert [bool(array[0].any()) for array in vectors(location)] == [True] * 3
+
+    run(location, live(tmp_path), policy, name="three")
+
+    assert not any(array[[0, 1, 3, 6, 9]].any() for array in vectors(location))
+
+
+def test_a_start_after_the_look_proves_nothing(tmp_path: Path) -> None:
+    """What an addition brought back after the look is what the generator has loaded at that start."""
+    cache = make_cache(tmp_path)
+    location = cache.write()
+    before = vectors(location)
+    start_generator(tmp_path, 100)
+    run(location, live(tmp_path))
+
+    def restart_in_the_end() -> bool:
+        if len(np.load(location.path / ARRAY_NAMES[0])) == 12:
+            end_addition(cache, location, before)
+            start_generator(tmp_path, 200)
+        return False
+
+    target = Target(CacheSettings(location, DROP, live(tmp_path)), location.state_directory / "audit.jsonl")
+    listener = Listener(should_stop=restart_in_the_end)
+    run_maintenance(target, RunRequest(NOW, "two"), lambda: NOW, listener)
+    assert len(audio_names(location)) == 13
+    run(location, live(tmp_path), name="three")
+    assert len(audio_names(location)) == 13
+    start_generator(tmp_path, 300)
+    run(location, live(tmp_path), name="four")
+    assert len(audio_names(location)) == 9
+
+
 def test_max_wait_releases_without_proof(tmp_path: Path) -> None:
     """Exactly at the limit the file still waits."""
     location = make_cache(tmp_path).write()
@@ -494,6 +539,13 @@ def test_without_quiet_asked_for_an_addition_during_the_run_is_no_reason_to_wait
         os.utime(location.path / name, (NOW + 5, NOW + 5))
     assert run(location, live(tmp_path, quiesce=0.0, **commands(tmp_path))).result == RunResult.SUCCESS
     assert called(tmp_path) == ["stop", "start"]
+
+
+def end_addition(cache: CacheBuilder, location: CacheLocation, loaded: list[np.ndarray]) -> None:
+    """Add an item in an addition that had `loaded` the arrays before."""
+    add_like_the_generator(cache, location)
+    for name, old in zip(ARRAY_NAMES, loaded, strict=True):
+        np.save(location.path / name, np.concatenate([old, np.load(location.path / name)[len(old) :]]))
 
 
 def add_like_the_generator(cache: CacheBuilder, location: CacheLocation) -> None:

@@ -14,7 +14,7 @@ from audio_cache_daemon.model import Inventory, ScanNeeds
 from audio_cache_daemon.reporting.audit import AuditLog
 from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.units import format_duration
-from audio_cache_daemon.upkeep import Released, compact, generator_of, release_pending
+from audio_cache_daemon.upkeep import Released, compact, generator_of, release_pending, release_rule
 
 
 class Compacted(msgspec.Struct, frozen=True):
@@ -50,7 +50,8 @@ def compact_cache(target: Target, request: RunRequest, log: AuditLog) -> Compact
 def _compact_stopped(target: Target, request: RunRequest, log: AuditLog) -> Compacted:
     inventory = _observe(target, files=True)
     rows = compact(inventory, target, request, log)
-    return Compacted(rows, release_pending(inventory, target, request, log, is_stopped=True))
+    rule = release_rule(inventory, target.settings.writer, request.now, is_stopped=True)
+    return Compacted(rows, release_pending(inventory, target, request, log, rule))
 
 
 def _observe(target: Target, *, files: bool) -> Inventory:

@@ -44,6 +44,7 @@ from audio_cache_daemon.upkeep import (
     is_compaction_due,
     make_room_in_trash,
     release_pending,
+    release_rule,
     relieve_disk,
     retire_again,
 )
@@ -122,16 +123,20 @@ class Tidied(msgspec.Struct, frozen=True):
     messages: tuple[str, ...]
 
 
-def tidy(target: Target, request: RunRequest, log: AuditLog, report: RunReport) -> Tidied:
-    """Do what is still to be done for items that were retired before the run of this report."""
+def tidy(target: Target, request: RunRequest, log: AuditLog, report: RunReport, started: str | None) -> Tidied:
+    """Do what is still to be done for items that were retired before the run of this report.
+
+    `started` names the generator's last start before the run looked at the cache.
+    """
     assert report.plan is not None
     inventory = report.plan.inventory
     clear_unfinished(target.settings.location)
     target = relieve_disk(target, inventory, log)
     is_stopped = target.settings.writer.mode == "stopped"
     dropped = compact(inventory, target, request, log) if is_stopped else 0
-    again = 0 if is_stopped else retire_again(inventory, target, log)
-    released = release_pending(inventory, target, request, log, is_stopped=is_stopped)
+    again = 0 if is_stopped else retire_again(inventory, target, log, started)
+    rule = release_rule(inventory, target.settings.writer, request.now, started, is_stopped=is_stopped)
+    released = release_pending(inventory, target, request, log, rule)
     if index_fault(inventory) is None:
         forget_finished(inventory)
     return Tidied(target, released, dropped, tuple(describe_upkeep(released, dropped, again)))

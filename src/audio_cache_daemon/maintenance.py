@@ -44,6 +44,7 @@ from audio_cache_daemon.state import load_memory
 from audio_cache_daemon.upkeep import (
     describe_waiting,
     generator_of,
+    start_before_look,
 )
 
 
@@ -111,12 +112,13 @@ def _run_locked(target: Target, request: RunRequest, log: AuditLog, report: RunR
     try:
         report = replace(report, messages=_recovered(target, log))
         listener.progress("scanning", 0, None)
+        started = start_before_look(target)
         report = _planned(target, request, report)
         if report.refusals or policy.mode == "audit":
             return _only_told(target, report, listener)
         if listener.should_stop():
             raise StoppedError(f"{location.path}: told to stop, the run ended before it changed anything")
-        tidied = tidy(target, request, log, report)
+        tidied = tidy(target, request, log, report, started)
         report = replace(report, messages=(*report.messages, *tidied.messages))
         if tidied.dropped:
             # The rows that stay have other numbers now. A million rows are 100 MB with their plan: not both at once.

@@ -29,7 +29,7 @@ from audio_cache_daemon.reporting.run_audit import record_outcome
 from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.retention.budget import mark_bytes, short_roots
 from audio_cache_daemon.retention.release import ReleaseRule, why_release
-from audio_cache_daemon.retired import RetiredRun, WriterMark, load_retired, places_of
+from audio_cache_daemon.retired import RetiredRun, WriterMark, holds_retired, load_retired, places_of
 from audio_cache_daemon.state import load_memory
 from audio_cache_daemon.units import format_size
 
@@ -68,13 +68,23 @@ def generator_of(writer: WriterSettings) -> Generator:
     return Generator(writer.unit, writer.started_file, writer.stop, writer.start, writer.reload)
 
 
-def retire_again(inventory: Inventory, target: Target, log: AuditLog) -> int:
-    """Write zeros over what the generator brought back; how many items it were.
+def start_before_look(target: Target) -> str | None:
+    """What names the generator's last start, to be asked for before the cache is looked at; None if it isn't known.
+
+    What is zero after that, it has loaded as zeros: an addition that could bring vectors back died with the process
+    before. After the look it may have been started with what such an addition has brought back since.
+    """
+    is_of_use = target.settings.writer.mode == "live" and holds_retired(target.settings.location)
+    return last_start(generator_of(target.settings.writer)) if is_of_use else None
+
+
+def retire_again(inventory: Inventory, target: Target, log: AuditLog, started: str | None) -> int:
+    """Write zeros over what the generator brought back; how many items it were. `started` is of before the look.
 
     A run whose mark of the generator is missing, or says too little, gets a new one: its files wait from now on.
     """
     location, retired = target.settings.location, inventory.retired
-    runs, generator = load_retired(location), generator_of(target.settings.writer)
+    runs = load_retired(location)
     if not runs or index_fault(inventory) is not None:
         return 0
     undone = np.unique(retired.row[retired.undone])
@@ -82,13 +92,13 @@ def retire_again(inventory: Inventory, target: Target, log: AuditLog) -> int:
         check_rows(inventory, undone)
         log.append("retired", detail={"again": len(undone)})
         log.flush()
-    started = last_start(generator)
     unsure = {number for number, run in enumerate(runs) if _lacks_proof(run, started)}
     unsure |= set(retired.run[retired.undone].tolist())
     if unsure:
         save_what_was_short(inventory)
         written = zero_rows(inventory, np.unique(retired.row[retired.row >= 0]))
-        mark_retired(location, [runs[number].directory for number in sorted(unsure)], written, last_start(generator))
+        started = last_start(generator_of(target.settings.writer))
+        mark_retired(location, [runs[number].directory for number in sorted(unsure)], written, started)
     else:
         note_verified(location, {name: info.identity for name, info in inventory.index.arrays.items()})
     return len(undone)
@@ -100,19 +110,18 @@ def _lacks_proof(run: RetiredRun, started: str | None) -> bool:
 
 
 def release_pending(
-    inventory: Inventory, target: Target, request: RunRequest, log: AuditLog, *, is_stopped: bool
+    inventory: Inventory, target: Target, request: RunRequest, log: AuditLog, rule: ReleaseRule
 ) -> Released:
-    """Take away the files of retired items that the generator can't serve any more.
+    """Take away the files of retired items that, by the rule, the generator can't serve any more.
 
     While the index can't be matched to its vectors nothing proves that these are zero, and no file goes.
     """
     runs, retired = load_retired(target.settings.location), inventory.retired
-    if not retired.pending.any() or (index_fault(inventory) is not None and not is_stopped):
+    if not retired.pending.any() or (index_fault(inventory) is not None and not rule.is_stopped):
         return Released()
-    rule = _release_rule(inventory, target.settings.writer, request.now, is_stopped=is_stopped)
     total = Released()
     for run, mine in places_of(runs):
-        proven = is_stopped or not retired.undone[mine].any()
+        proven = rule.is_stopped or not retired.undone[mine].any()
         why = why_release(run.mark or _NO_MARK, run.note.time, request.now, rule) if proven else None
         if why is not None and retired.pending[mine].any():
             total = _release_run(target, run, retired.pending[mine], request.now, log).after(total, why)
@@ -136,10 +145,12 @@ def _release_run(target: Target, run: RetiredRun, waits: Bools, now: float, log:
     return Released(files, size, failed, denied)
 
 
-def _release_rule(inventory: Inventory, writer: WriterSettings, now: float, *, is_stopped: bool) -> ReleaseRule:
+def release_rule(
+    inventory: Inventory, writer: WriterSettings, now: float, started: str | None = None, *, is_stopped: bool = False
+) -> ReleaseRule:
+    """What proves that files may go, given the generator's last start before the look."""
     audio = inventory.index.arrays.get(CLAP_AUDIO_NAME)
-    started, rows = last_start(generator_of(writer)), audio.rows if audio is not None else None
-    changed = last_index_change(inventory.location.path)
+    rows, changed = audio.rows if audio is not None else None, last_index_change(inventory.location.path)
     is_quiet = changed is not None and now - changed >= writer.quiesce
     return ReleaseRule(writer.release_on, writer.max_wait, is_stopped, started, rows, is_quiet)
 

@@ -75,8 +75,11 @@ def _search(meta: int, wanted: Ints, taken: Bools, are_back: Callable[[Ints], Bo
             first += len(lines)
 
 
-def find_nonzero(path: Path, arrays: Iterable[ArrayInfo], rows: Ints) -> Bools:
-    """Which of the rows (-1: none) have a vector that isn't zero in some of the arrays of the cache at `path`."""
+def find_nonzero(path: Path, arrays: Iterable[ArrayInfo], rows: Ints, *, if_short: bool) -> Bools:
+    """Which of the rows (-1: none) have a vector that isn't zero in some of the arrays of the cache at `path`.
+
+    One that can't be read whole, since the generator is just saving its array, counts as `if_short` says.
+    """
     nonzero = np.zeros(len(rows), np.bool_)
     order = np.argsort(rows, kind="stable")
     for info in arrays:
@@ -84,7 +87,8 @@ def find_nonzero(path: Path, arrays: Iterable[ArrayInfo], rows: Ints) -> Bools:
         descriptor = open_regular(path / info.name)
         try:
             vectors = read_vectors(descriptor, info, rows[held])
-            nonzero[held] |= np.fromiter((vector.count(0) != len(vector) for vector in vectors), np.bool_, len(held))
+            found = (if_short if len(vector) < info.row_bytes else vector.count(0) < len(vector) for vector in vectors)
+            nonzero[held] |= np.fromiter(found, np.bool_, len(held))
         finally:
             os.close(descriptor)
     return nonzero
@@ -101,7 +105,7 @@ def are_back(path: Path, arrays: Mapping[str, ArrayInfo], lines: int, rows: Ints
     clap = [arrays[name] for name in CLAP_NAMES if name in arrays and arrays[name].rows == lines]
     back = np.full(len(rows), bool(clap))
     for info in clap:
-        back &= find_nonzero(path, [info], rows)
+        back &= find_nonzero(path, [info], rows, if_short=False)
     return back
 
 
@@ -128,7 +132,8 @@ class RetiredItems:
         # Of an array that has not a row a line it can't be told which rows it describes.
         whole = {name: info for name, info in arrays.items() if info.rows == lines}
         changed = unverified(whole, load_verified(location)) if runs else []
-        self._undone = find_nonzero(location.path, changed, self.rows)
+        # What can't be read now isn't proven to be zero.
+        self._undone = find_nonzero(location.path, changed, self.rows, if_short=True)
         self.keys = np.fromiter(_iter_keys(location, runs), np.int64, len(self.rows))
         """The key (paths.file_key) of the file that goes with each entry, 0 where none does."""
         self._unchanged = _look_up(runs, self.keys, walk)

@@ -70,14 +70,18 @@ def retire_items(plan: Plan, execution: Execution, started: Callable[[], str | N
 def zero_rows(inventory: Inventory, rows: Ints, saved: Path | None = None) -> Mapping[str, FileIdentity]:
     """Write zeros over the vectors of these rows, in each array that has a row a line; what the files are then.
 
-    With a directory in which the rows' vectors are `saved` (in this order), only what equals them is written over.
+    Only those that hadn't changed since the inventory was made: what the generator saved meanwhile may have brought
+    other retired vectors back. With a directory in which the rows' vectors are `saved` (in this order), only what
+    equals them is written over.
     """
     written = {}
     for name, info in inventory.index.arrays.items():
         if info.rows == len(inventory.rows):
             expected = _iter_saved(saved / name) if saved is not None else None
             zeros = repeat(bytes(info.row_bytes))
-            written[name] = overwrite_rows(inventory.location.path / name, info, rows, zeros, expected).after
+            before, after = overwrite_rows(inventory.location.path / name, info, rows, zeros, expected)
+            if before == info.identity:
+                written[name] = after
     return written
 
 
@@ -85,7 +89,7 @@ def save_what_was_short(inventory: Inventory) -> None:
     """Save the vectors of retired items from arrays that were short when they were retired, and aren't now.
 
     An addition that was in flight had still to save them. Before this no zeros may be written over them, nor rows
-    dropped. OSError as it comes.
+    dropped. InconsistentIndexError when the generator is just saving one, OSError as it comes.
     """
     retired = inventory.retired
     for number, run in enumerate(load_retired(inventory.location)):
@@ -102,6 +106,8 @@ def _save_late(location: CacheLocation, run: RetiredRun, info: ArrayInfo, rows: 
     descriptor = open_regular(location.path / info.name)
     try:
         for place, vector in zip(order.tolist(), read_vectors(descriptor, info, rows[order]), strict=True):
+            if len(vector) < info.row_bytes:
+                raise InconsistentIndexError(f"{location.path / info.name} became shorter while it was read; try again")
             vectors[run.columns["place"][place]] = vector
     finally:
         os.close(descriptor)
@@ -116,7 +122,7 @@ def mark_retired(
 ) -> None:
     """Note, after the zeros are on the disk, what the generator was then: what changes later, came after them.
 
-    An array that the generator wrote since has another identity than when it was `written`, and is looked at again.
+    An array that has another identity than when it was `written`, or that wasn't, is looked at again.
     """
     note_verified(location, written)
     mark = WriterMark(1, started, _count_rows(location.path / CLAP_AUDIO_NAME))
