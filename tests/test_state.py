@@ -16,11 +16,14 @@ from msgspec.structs import replace
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.held import hold_rows, unpack_held
 from audio_cache_daemon.location import CacheLocation
-from audio_cache_daemon.model import Memory
+from audio_cache_daemon.model import AlignedRows, Memory
 from audio_cache_daemon.state import AUDIT_HEAD_NAME, encode_memory, load_audit_head, load_memory, memory_path
 
 HELD = hold_rows([2**64 - 1, 0, 7], [1.8e9, math.inf, 1.9e9], [1.7e9, math.nan, 1.6e9])
-MEMORY = Memory(1700000000.5, 3, {"/srv/audio": (64769, 2**40)}, {"0123456789abcdef": 1690000000.0}, HELD.tobytes())
+ALIGNED = AlignedRows(3, "fedcba9876543210")
+MEMORY = Memory(
+    1700000000.5, 3, {"/srv/audio": (64769, 2**40)}, {"0123456789abcdef": 1690000000.0}, HELD.tobytes(), ALIGNED
+)
 BROKEN = [b"", b"{", b"\xff", b"[]", b"null", b'{"version": 2}', b'{"seq": 1}', b'{"seq": "x", "hash": "y"}']
 
 
@@ -127,6 +130,17 @@ def test_a_root_whose_name_is_no_text_is_remembered(location: CacheLocation) -> 
     memory = replace(MEMORY, roots={os.fsdecode(b"/srv/\xff\xe9"): (1, 2), "/srv/\u96e8": (1, 3)})
     memory_path(location).write_bytes(encode_memory(memory))
     assert load_memory(location) == memory
+
+
+@pytest.mark.parametrize("rows", [-1, 2**63])
+def test_aligned_rows_that_can_not_be_are_no_memory(location: CacheLocation, rows: int) -> None:
+    """Nor is an index of so many."""
+    content = encode_memory(replace(MEMORY, rows=4))
+    for count in (b'"rows":3', b'"rows":4'):
+        assert count in content
+        memory_path(location).write_bytes(content.replace(count, b'"rows":%d' % rows))
+        with pytest.raises(MaintenanceError, match="rows can't be"):
+            load_memory(location)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 import numpy as np
 from msgspec.structs import replace
@@ -13,15 +15,29 @@ from audio_cache_daemon.index_times import last_index_change
 from audio_cache_daemon.model import Inventory, ScanNeeds
 from audio_cache_daemon.reporting.audit import AuditLog
 from audio_cache_daemon.request import RunRequest, Target
+from audio_cache_daemon.state import load_memory
 from audio_cache_daemon.units import format_duration
-from audio_cache_daemon.upkeep import Released, compact, generator_of, release_pending, release_rule
+from audio_cache_daemon.upkeep import (
+    Dropped,
+    Released,
+    compact,
+    describe_zeroed,
+    generator_of,
+    release_pending,
+    release_rule,
+)
 
 
 class Compacted(msgspec.Struct, frozen=True):
-    """How many retired rows were dropped, and what files could go with that."""
+    """What retired rows were dropped, and what files could go with that."""
 
-    rows: int
+    dropped: Dropped
     released: Released
+
+    def warnings(self) -> Iterator[str]:
+        """What is to be known beside the numbers."""
+        if self.dropped.zeroed:
+            yield describe_zeroed(self.dropped.zeroed)
 
 
 def compact_cache(target: Target, request: RunRequest, log: AuditLog) -> Compacted:
@@ -49,14 +65,16 @@ def compact_cache(target: Target, request: RunRequest, log: AuditLog) -> Compact
 
 def _compact_stopped(target: Target, request: RunRequest, log: AuditLog) -> Compacted:
     inventory = _observe(target, files=True)
-    rows = compact(inventory, target, request, log)
+    dropped = compact(inventory, target, request, log)
     rule = release_rule(inventory, target.settings.writer, request.now, is_stopped=True)
-    return Compacted(rows, release_pending(inventory, target, request, log, rule))
+    return Compacted(dropped, release_pending(inventory, target, request, log, rule))
 
 
 def _observe(target: Target, *, files: bool) -> Inventory:
     """What a rewrite needs; the `files` are only looked for where those of retired items can go with it."""
-    return for_rewrite(scan_cache(target.settings.location, ScanNeeds(files=files), Surroundings(target.neighbours)))
+    location = target.settings.location
+    around = Surroundings(target.neighbours, load_memory(location))
+    return for_rewrite(scan_cache(location, ScanNeeds(files=files), around))
 
 
 def for_rewrite(inventory: Inventory) -> Inventory:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from functools import partial
 
 import msgspec
@@ -36,10 +36,13 @@ from audio_cache_daemon.request import Listener, RunRequest, Target
 from audio_cache_daemon.retention.limits import planned_bytes
 from audio_cache_daemon.state import load_memory
 from audio_cache_daemon.upkeep import (
+    Dropped,
     Released,
     compact,
+    count_zeroed,
     describe_upkeep,
     describe_waiting,
+    describe_zeroed,
     generator_of,
     is_compaction_due,
     make_room_in_trash,
@@ -133,13 +136,13 @@ def tidy(target: Target, request: RunRequest, log: AuditLog, report: RunReport, 
     clear_unfinished(target.settings.location)
     target = relieve_disk(target, inventory, log)
     is_stopped = target.settings.writer.mode == "stopped"
-    dropped = compact(inventory, target, request, log) if is_stopped else 0
+    dropped = compact(inventory, target, request, log) if is_stopped else Dropped()
     again = 0 if is_stopped else retire_again(inventory, target, log, started)
     rule = release_rule(inventory, target.settings.writer, request.now, started, is_stopped=is_stopped)
     released = release_pending(inventory, target, request, log, rule)
     if index_fault(inventory) is None:
         forget_finished(inventory)
-    return Tidied(target, released, dropped, tuple(describe_upkeep(released, dropped, again)))
+    return Tidied(target, released, dropped.rows, tuple(describe_upkeep(released, dropped, again)))
 
 
 def enforce(target: Target, request: RunRequest, log: AuditLog, report: RunReport, listener: Listener) -> RunReport:
@@ -186,7 +189,7 @@ def compact_if_due(target: Target, request: RunRequest, log: AuditLog, report: R
     if target.settings.writer.mode == "stopped" or not due:
         return report
     compacted = compact_cache(target, request, log)
-    messages = (*report.messages, *describe_upkeep(compacted.released, compacted.rows, 0))
+    messages = (*report.messages, *describe_upkeep(compacted.released, compacted.dropped, 0))
     return add_released(replace(report, messages=messages), compacted.released)
 
 
@@ -214,6 +217,7 @@ def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, 
         report = replace(report, messages=(*report.messages, describe_waiting(target.settings.writer)))
     elif len(plan.rows):
         check_alignment(plan.inventory)
+        report = replace(report, messages=(*report.messages, *_zeroed(plan)))
     # Also when nothing goes: what is too old leaves the trash all the same.
     make_room_in_trash(target, planned_bytes(plan), plan.now, log)
     done, saved = _Done(plan), None
@@ -233,6 +237,15 @@ def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, 
     if memory != saved:
         save_memory(location, memory)
     return replace(report, result=_result(plan, done.counts))
+
+
+def _zeroed(plan: Plan) -> Iterator[str]:
+    """What the rewrite makes of an array that lacks rows, in words."""
+    kept = np.ones(len(plan.inventory.rows), np.bool_)
+    kept[plan.rows.subject] = False
+    zeroed = count_zeroed(plan.inventory, kept)
+    if zeroed:
+        yield describe_zeroed(zeroed)
 
 
 def _outcomes(target: Target, request: RunRequest, plan: Plan) -> Generator[Outcome, None, None]:

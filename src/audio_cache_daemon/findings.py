@@ -76,9 +76,9 @@ class Repair(msgspec.Struct, frozen=True):
 class RepairPlan(msgspec.Struct, frozen=True):
     """What a repair does to the index of an inventory, as one change.
 
-    `kept` says of `meta.jsonl` and of each array which lines and rows stay. An array in `blanked` becomes zeros for
-    all rows that stay, one in `removed` is moved away. With `end_last_line` the last line gets the end that it lacks.
-    `obstacle` says why nothing can be done about the index, or is None.
+    `kept` says of `meta.jsonl` and of each array which lines and rows stay. An array in `blanked` gets zeros for the
+    last of the lines that stay, which have no row in it; one in `removed` is moved away. With `end_last_line` the last
+    line gets the end that it lacks. `obstacle` says why nothing can be done about the index, or is None.
     """
 
     inventory: Inventory

@@ -102,18 +102,27 @@ class ArrayInfo(msgspec.Struct, frozen=True):
 class IndexInfo(msgspec.Struct, frozen=True):
     """The four index files as they were when they were read. `arrays` holds those that are there and sound.
 
-    `sample` is of the lines (formats.sample_lines): by it they are known when more were appended since.
+    `sample` is of the lines (formats.sample_lines): by it they are known when more were appended since. `aligned` lines
+    from the front are known to have had their row in each array at a time.
     """
 
     identity: FileIdentity
     arrays: Mapping[str, ArrayInfo]
     torn_tail: bool = False
     sample: tuple[bytes, bytes] | None = None
+    aligned: int = 0
 
     @property
     def vector_bytes(self) -> int:
         """Bytes of vectors that dropping one row frees."""
         return sum(array.row_bytes for array in self.arrays.values())
+
+    def rows_known(self, array: ArrayInfo) -> int:
+        """How many rows of an array that lacks some, from the front, belong to the lines of the same numbers.
+
+        Lines and rows are only ever appended, so what was aligned once is aligned.
+        """
+        return self.aligned if self.aligned <= array.rows else 0
 
 
 class KnownSounds(msgspec.Struct, frozen=True):
@@ -444,11 +453,19 @@ class Kept(msgspec.Struct, frozen=True):
     which: Ints
 
 
+class AlignedRows(msgspec.Struct, frozen=True):
+    """So many lines, from the front, had a row in each array; `last` is the id of the last of them, as it was."""
+
+    rows: int
+    last: str
+
+
 class Memory(msgspec.Struct, frozen=True):
     """What is remembered of a cache between runs: when the last good one was, what it left, where the roots were.
 
     `missing_since` says for the ids of rows whose file is missing since when that is known. `held` are the rows that
-    were brought back, which nothing takes for a while, as bytes (held.unpack_held).
+    were brought back, which nothing takes for a while, as bytes (held.unpack_held). `aligned` is of the last time at
+    which no array lacked rows.
     """
 
     last_run: float
@@ -456,6 +473,7 @@ class Memory(msgspec.Struct, frozen=True):
     roots: Mapping[str, tuple[int, int]]
     missing_since: Mapping[str, float]
     held: bytes = b""
+    aligned: AlignedRows | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True):

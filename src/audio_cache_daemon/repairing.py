@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 
 from audio_cache_daemon.cache.scan import Surroundings, open_index, scan_cache
 from audio_cache_daemon.cache.verify import examine_index
-from audio_cache_daemon.errors import ConfigError, InconsistentIndexError
+from audio_cache_daemon.errors import ConfigError, InconsistentIndexError, MaintenanceError
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.memory import save_memory
 from audio_cache_daemon.eviction.recovery import interrupted_run
@@ -98,12 +99,17 @@ def repair_cache(target: Target, request: RunRequest, choice: RepairChoice, cloc
 
 def _look(target: Target, choice: RepairChoice) -> Examination:
     location = target.settings.location
+    memory = None
+    with suppress(MaintenanceError):
+        # What can't be read of it only helps to tell which rows a short array has.
+        memory = load_memory(location)
+    around = Surroundings(target.neighbours, memory)
     for _ in range(_LOOKS - 1):
         try:
-            return examine_index(scan_cache(location, ScanNeeds(), Surroundings(target.neighbours)), choice)
+            return examine_index(scan_cache(location, ScanNeeds(), around), choice)
         except InconsistentIndexError:
             continue
-    return examine_index(scan_cache(location, ScanNeeds(), Surroundings(target.neighbours)), choice)
+    return examine_index(scan_cache(location, ScanNeeds(), around), choice)
 
 
 def _describe_interrupted(target: Target) -> Iterator[Finding]:

@@ -24,6 +24,8 @@ class _StateFile(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if not 0 <= self.memory.rows < 2**63:
             raise ValueError(f"an index of {self.memory.rows} rows can't be")
+        if self.memory.aligned is not None and not 0 <= self.memory.aligned.rows < 2**63:
+            raise ValueError(f"{self.memory.aligned.rows} aligned rows can't be")
         unpack_held(self.memory.held)
 
 

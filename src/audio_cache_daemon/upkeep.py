@@ -15,13 +15,13 @@ from audio_cache_daemon.config.settings import WriterSettings
 from audio_cache_daemon.eviction.compact import compact_retired
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.generator import Generator, last_start
-from audio_cache_daemon.eviction.memory import save_memory
+from audio_cache_daemon.eviction.memory import aligned_after, save_memory
 from audio_cache_daemon.eviction.release import open_in_trash, release_files
 from audio_cache_daemon.eviction.retire import mark_retired, note_verified, save_what_was_short, zero_rows
 from audio_cache_daemon.eviction.space import free_bytes
 from audio_cache_daemon.eviction.trash import TrashedRun, empty_run, expired_runs, list_trash
 from audio_cache_daemon.index_times import last_index_change
-from audio_cache_daemon.location import CLAP_AUDIO_NAME, CacheLocation
+from audio_cache_daemon.location import BGE_TEXT_NAME, CLAP_AUDIO_NAME, STATE_DIRECTORY, CacheLocation
 from audio_cache_daemon.model import Bools, Inventory, ItemState, OutcomeKind, Plan
 from audio_cache_daemon.reporting.audit import AuditLog
 from audio_cache_daemon.reporting.audit_record import AuditItem
@@ -37,6 +37,13 @@ _NO_MARK = WriterMark(1)
 
 COMPACT_FROM = 0.25
 """The share of retired rows from which dropping them is worth a rewrite of the whole index."""
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """Retired rows that were dropped, and how many of those that stay got zeros where an array lacked rows."""
+
+    rows: int = 0
+    zeroed: int = 0
 
 
 class Released(msgspec.Struct, frozen=True):
@@ -194,23 +201,35 @@ def _empty(location: CacheLocation, run: TrashedRun, log: AuditLog) -> None:
     empty_run(location, run.run)
 
 
-def compact(inventory: Inventory, target: Target, request: RunRequest, log: AuditLog) -> int:
-    """Drop the retired rows, as one rewrite of the index; how many. Only while the generator can't add an item."""
-    location = inventory.location
-    rows = int((inventory.rows.state == ItemState.RETIRED).sum())
-    if rows:
+def compact(inventory: Inventory, target: Target, request: RunRequest, log: AuditLog) -> Dropped:
+    """Drop the retired rows, as one rewrite of the index. Only while the generator can't add an item."""
+    location, kept = inventory.location, inventory.rows.state != ItemState.RETIRED
+    dropped = Dropped(int((~kept).sum()), count_zeroed(inventory, kept))
+    if dropped.rows:
         check_alignment(inventory)
-        log.append("compacted", detail={"rows": rows})
+        log.append("compacted", detail={"rows": dropped.rows, "zeroed": dropped.zeroed})
         log.flush()
         if target.settings.policy.trash.keep > 0:
             _keep_items_without_files(inventory, request.now)
-        memory = load_memory(location)
+        memory, aligned = load_memory(location), aligned_after(inventory, kept)
         if memory is not None:
             # Before: a run that is killed has changed the index too, and the next one must not take that for a loss.
-            save_memory(location, replace(memory, rows=len(inventory.rows) - rows))
+            memory = replace(memory, rows=int(kept.sum()))
+            save_memory(location, memory)
         save_what_was_short(inventory)
         compact_retired(inventory, Execution(request.run, to_trash=False))
-    return rows
+        if memory is not None and aligned is not None:
+            save_memory(location, replace(memory, aligned=aligned))
+    return dropped
+
+
+def count_zeroed(inventory: Inventory, kept: Bools) -> int:
+    """How many of the rows that are kept get zeros when others are dropped: an array lacks rows, and not known which.
+
+    The array as it was stays in the state directory.
+    """
+    short = (info for info in inventory.index.arrays.values() if info.rows != len(kept))
+    return max((int(kept[inventory.index.rows_known(info) :].sum()) for info in short), default=0)
 
 
 def _keep_items_without_files(inventory: Inventory, now: float) -> None:
@@ -231,15 +250,25 @@ def is_compaction_due(plan: Plan) -> bool:
     return retired > 0 and retired >= COMPACT_FROM * len(rows)
 
 
-def describe_upkeep(released: Released, dropped: int, again: int) -> Iterator[str]:
+def describe_upkeep(released: Released, dropped: Dropped, again: int) -> Iterator[str]:
     """What was done for items that were retired by earlier runs, in words."""
     if released.files:
         why = "; ".join(released.reasons)
         yield f"{released.files:,} files of items retired before went, {format_size(released.bytes)}: {why}"
-    if dropped:
-        yield f"{dropped:,} retired rows were dropped from the index"
+    if dropped.rows:
+        yield f"{dropped.rows:,} retired rows were dropped from the index"
+    if dropped.zeroed:
+        yield describe_zeroed(dropped.zeroed)
     if again:
         yield f"the generator had written back the vectors of {again:,} retired items; they are zero again"
+
+
+def describe_zeroed(rows: int) -> str:
+    """What became of an array that lacked rows, in words."""
+    return (
+        f"{BGE_TEXT_NAME} lacked rows, as after a crash of the generator: {rows:,} items got zeros there, since it "
+        f"isn't known which vectors are theirs; the old file is kept in {STATE_DIRECTORY}"
+    )
 
 
 def describe_waiting(writer: WriterSettings) -> str:

@@ -24,7 +24,7 @@ import soak_generator
 from msgspec.structs import asdict, replace
 from services import command, quick_command, write_config
 from soak_generator import Place
-from soak_promise import Kept, check_promise, index_is_whole, lacks_texts, write_arrays
+from soak_promise import Kept, check_promise, index_is_whole, write_arrays
 
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.daemon.pace import Pace
@@ -191,7 +191,7 @@ class Soak:
         self.counts["repaired"] += repaired
         with cache_lock(self.place.location, PATIENCE):
             is_ours = interrupted_run(self.place.location) is not None
-            if not is_ours and (not index_is_whole(self.place) or lacks_texts(self.place)):
+            if not is_ours and not index_is_whole(self.place):
                 write_arrays(self.place)
                 self.counts["arrays made anew"] += 1
 

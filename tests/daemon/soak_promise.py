@@ -10,6 +10,7 @@ import numpy as np
 from soak_generator import Place, check_index
 
 from audio_cache_daemon.cache.scan import scan_cache
+from audio_cache_daemon.eviction.repair import REPAIRS
 from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, CLAP_AUDIO_NAME, META_NAME, STATE_DIRECTORY
 from audio_cache_daemon.manifest import ROWS_NAME, TRASH
 from audio_cache_daemon.model import ItemState, Problem, ScanNeeds
@@ -106,8 +107,13 @@ def _saved_lines(place: Place) -> set[bytes]:
 
 
 def check_rows(place: Place) -> dict[str, tuple[bytes, bool]]:
-    """By path the lines of the index, and whether they are retired; each has its own vectors, or zeros if it is."""
-    location = place.location
+    """By path the lines of the index, and whether they are retired; each has its own vectors, or zeros if it is.
+
+    Where the last array lacked a row, which a compaction or a repair mended, items may have zeros in it: if the array
+    as it was is kept, and has their vectors, but for the one that was being added when the generator was killed.
+    """
+    location, texts = place.location, _kept_texts(place)
+    unsaved = 0
     lines = (location.path / META_NAME).read_bytes().splitlines(keepends=True)
     arrays = {name: np.load(location.path / name) for name in ARRAY_NAMES}
     assert {name: len(array) for name, array in arrays.items()} == dict.fromkeys(ARRAY_NAMES, len(lines))
@@ -121,12 +127,23 @@ def check_rows(place: Place) -> dict[str, tuple[bytes, bool]]:
             # What was retired while an addition was in flight keeps what was short then; without its sound it's no hit.
             is_zero, is_own = not array[number].any(), array[number].tobytes() == own[name].tobytes()
             is_right = is_zero or (is_own and name != CLAP_AUDIO_NAME) if is_retired else is_own
+            if is_zero and name == BGE_TEXT_NAME and not is_retired:
+                unsaved += not any(own[name].tobytes() in rows for rows in texts)
+                continue
             assert is_right, f"{name}, {number}, {is_zero=}, {is_own=}, {is_retired=}: {line!r}"
         if not is_retired:
             assert Path(row["path"]).read_bytes() == sound(row["prompt"], 0), line
         there[row["path"]] = (line, is_retired)
     assert len(there) == len(lines)
+    assert unsaved <= len(texts), f"{unsaved} vectors are nowhere, and {len(texts)} arrays lacked one"
     return there
+
+
+def _kept_texts(place: Place) -> list[set[bytes]]:
+    """The rows of each array that lacked some, as a compaction or a repair kept it."""
+    state = place.location.state_directory
+    kept = (*state.glob("bge_text-*.npy"), *state.glob(f"{REPAIRS}/*/{BGE_TEXT_NAME}"))
+    return [{row.tobytes() for row in np.load(path)} for path in kept]
 
 
 def _sounds(place: Place) -> set[bytes]:
@@ -143,11 +160,6 @@ def index_is_whole(place: Place) -> bool:
     except StartError:
         return False
     return True
-
-
-def lacks_texts(place: Place) -> bool:
-    """Whether a repair made zeros of an array that was a row short, as nothing tells which rows it describes."""
-    return not np.load(place.location.path / BGE_TEXT_NAME).any()
 
 
 def write_arrays(place: Place) -> None:

@@ -34,13 +34,15 @@ class Case:
     """An index of so many items, those that are dropped, and what may be odd about it.
 
     `is_zeroed`: the vectors of what is dropped are zero, as after a retirement. `bge` are the rows of that array (-1:
-    it isn't there). `twin` says which old item's prompt each new one has, so that they have the same texts' vectors.
+    it isn't there), of which the first `known` are known to be those of the first lines. `twin` says which old item's
+    prompt each new one has, so that they have the same texts' vectors.
     """
 
     items: int = 4
     dropped: frozenset[int] = frozenset({1})
     is_zeroed: bool = False
     bge: int = 4
+    known: int = 0
     twin: int | None = None
     qualities: tuple[float | None, ...] = (0.6, 0.5, 0.4)
 
@@ -98,7 +100,7 @@ def _index_files(case: Case) -> dict[str, bytes]:
 
 
 def changes_to_drop(location: CacheLocation, case: Case) -> Iterator[FileChange]:
-    """The changes that drop what a case drops; a short array becomes zeros."""
+    """The changes that drop what a case drops; a short array becomes zeros behind what is known of it."""
     kept = np.array([number not in case.dropped for number in range(case.items)], np.bool_)
     offset = np.cumsum([0, *(len(item.line()) for item in case.old())], dtype=np.int64)
     yield FileChange(META, identify((location.path / META).stat()), (Kept(*kept_ranges(offset, kept)),))
@@ -107,8 +109,11 @@ def changes_to_drop(location: CacheLocation, case: Case) -> Iterator[FileChange]
             info = read_array_info(name, file.fileno())
         is_short = info.rows != case.items
         numbers = np.arange(case.items + 1, dtype=np.int64)
-        part: Part = Zeros(int(kept.sum())) if is_short else Kept(*kept_ranges(numbers, kept))
-        yield FileChange(name, info.identity, (part,), info, keep_old=is_short)
+        known = case.known if is_short else case.items
+        parts: list[Part] = [Kept(*kept_ranges(numbers[: known + 1], kept[:known]))]
+        if is_short:
+            parts.append(Zeros(int(kept[known:].sum())))
+        yield FileChange(name, info.identity, tuple(parts), info, keep_old=is_short)
 
 
 def prepare(location: CacheLocation, case: Case) -> Journal:
@@ -142,14 +147,15 @@ def read_content(cache: Path) -> Content:
 
 @functools.cache
 def expected_content(case: Case, items: tuple[NewItem, ...]) -> Content:
-    """The index that only holds what was kept, and what was added afterwards; a short array has zeros in front."""
+    """The index that only holds what was kept, and what was added afterwards; a short array has zeros in between."""
     kept, new = [case.old()[number] for number in case.kept()], list(items)
     lines = tuple(item.line() for item in (*kept, *new))
     rows = {}
     for place, name in enumerate(case.names[1:]):
         vectors = [item.vectors()[place].tobytes() for item in (*kept, *new)]
         if name == BGE and not case.has_bge:
-            vectors[: len(kept)] = [bytes(len(vectors[0]))] * len(kept) if vectors else []
+            known = sum(number < case.known for number in case.kept())
+            vectors[known : len(kept)] = [bytes(len(vectors[0]))] * (len(kept) - known) if vectors else []
         rows[name] = tuple(vectors)
     return Content(lines, rows)
 

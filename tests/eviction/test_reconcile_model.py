@@ -28,6 +28,10 @@ CASES = {
     "all": Case(dropped=frozenset(range(4))),
     "bge_short": Case(bge=2),
     "bge_one_short": Case(bge=3),
+    "bge_known": Case(bge=3, known=3),
+    "bge_known_in_part": Case(bge=3, known=2),
+    "bge_known_at_end": Case(bge=3, known=3, dropped=frozenset({2, 3})),
+    "bge_known_retired": Case(bge=3, known=3, dropped=frozenset({2}), is_zeroed=True),
     "no_bge": Case(bge=-1),
 }
 

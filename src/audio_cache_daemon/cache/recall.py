@@ -1,4 +1,4 @@
-"""What is remembered of rows: since when their file is missing, until when nothing takes them."""
+"""What is remembered of rows: since when their file is missing, until when nothing takes them, which are aligned."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from audio_cache_daemon.columns import are_among
-from audio_cache_daemon.formats import read_keys, spell_keys
+from audio_cache_daemon.formats import read_keys, read_lines, row_id, spell_keys
 from audio_cache_daemon.held import HeldRows, unpack_held
 from audio_cache_daemon.model import Floats, Ints, Memory, Rows
 
@@ -59,3 +59,12 @@ def _until(meta: int, rows: Rows, held: HeldRows) -> Floats:
     until = np.full(len(rows), np.nan)
     until[in_question] = np.where(held["id"][places] == ids, held["until"][places], np.nan)
     return until
+
+
+def count_aligned(meta: int, offset: Ints, memory: Memory | None) -> int:
+    """How many lines from the front were seen with a row in each array; none if they aren't those any more."""
+    aligned = memory.aligned if memory is not None else None
+    if aligned is None or not 0 < aligned.rows < len(offset):
+        return 0
+    last = next(read_lines(meta, offset, np.array([aligned.rows - 1])))
+    return aligned.rows if row_id(last, 0) == aligned.last else 0

@@ -24,10 +24,10 @@ from audio_cache_daemon.cache.index import IndexReader, ProblemLog
 from audio_cache_daemon.cache.listing import Listing, list_files
 from audio_cache_daemon.cache.names import FileNames, NoNames
 from audio_cache_daemon.cache.neighbours import NeighbourNames, read_neighbours
-from audio_cache_daemon.cache.recall import MissingRows, recall
+from audio_cache_daemon.cache.recall import MissingRows, count_aligned, recall
 from audio_cache_daemon.cache.retired import RetiredItems
 from audio_cache_daemon.cache.sounds import with_sounds
-from audio_cache_daemon.cache.strays import find_strays
+from audio_cache_daemon.cache.strays import find_strays, why_orphans_undecidable
 from audio_cache_daemon.cache.tail import Tail
 from audio_cache_daemon.cache.vectors import read_arrays
 from audio_cache_daemon.cache.walk import Walk
@@ -45,8 +45,6 @@ from audio_cache_daemon.model import (
     Memory,
     Rows,
     ScanNeeds,
-    StrayKind,
-    Strays,
 )
 from audio_cache_daemon.paths import Folders, PathResolver, open_regular
 from audio_cache_daemon.patterns import compile_pattern
@@ -55,9 +53,6 @@ from audio_cache_daemon.retired import holds_retired
 
 _LOOKS = 3
 """How often an index that changes while it is read is read anew before what was seen last is taken."""
-
-_ORPHAN_SHARE = 5
-"""More than one file in so many being an orphan is no litter but a fault: of the index, or of the configuration."""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -108,6 +103,7 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         reader, prompt = _read_index(meta, resolver, needs, around.tail)
         names, problems = reader.names, reader.problems
         arrays = read_arrays(location.path, problems)
+        index = IndexInfo(before, arrays, reader.torn_tail)
         neighbours = read_neighbours(location, around.neighbours)
         walk = finish_walk()
         if strict and _identity_of(location.path / META_NAME) != before:
@@ -131,12 +127,12 @@ def _scan_once(location: CacheLocation, needs: ScanNeeds, around: Surroundings, 
         rows = _read_audio(_recall(meta.fileno(), rows, around, torn=reader.torn_tail), audio, needs, around)
         return Inventory(
             location=location,
-            index=IndexInfo(before, arrays, reader.torn_tail, sample_lines(meta.fileno(), int(rows.offset[-1]))),
+            index=_with_lines(index, meta.fileno(), rows.offset, around.memory),
             rows=rows,
             strays=strays,
             roots=with_coming(folders.roots, location, held) if needs.coming else folders.roots,
             problems=problems.problems(),
-            orphans_undecidable=_why_orphans_undecidable(rows, strays, neighbours),
+            orphans_undecidable=why_orphans_undecidable(rows, strays, neighbours),
             retired=held,
         )
 
@@ -259,6 +255,11 @@ def _known_names(around: Surroundings) -> dict[int, str]:
     return around.tail.names if around.tail is not None else {}
 
 
+def _with_lines(index: IndexInfo, meta: int, offset: Ints, memory: Memory | None) -> IndexInfo:
+    """What is known of the index, with what its lines tell."""
+    return replace(index, sample=sample_lines(meta, int(offset[-1])), aligned=count_aligned(meta, offset, memory))
+
+
 def _recall(meta: int, rows: Rows, around: Surroundings, *, torn: bool) -> Rows:
     """The rows with what is remembered of them, now and for the next scan."""
     rows = recall(meta, rows, around.memory, around.pins, _known_missing(around))
@@ -276,21 +277,3 @@ def _read_audio(rows: Rows, audio: AudioFiles, needs: ScanNeeds, around: Surroun
 
         rows = replace(rows, decoded=decode_audio(rows, audio, around.readings.decodings, around.decode_for))
     return rows
-
-
-def _why_orphans_undecidable(rows: Rows, strays: Strays, neighbours: NeighbourNames) -> str | None:
-    orphans = strays.kind == StrayKind.ORPHAN
-    if neighbours.unreadable:
-        return f"{neighbours.unreadable}, so which files no row names can't be told"
-    if not rows.readable.all():
-        return "some lines of meta.jsonl can't be read, so which files they name can't be told"
-    if len(rows) == 0 and orphans.any():
-        return "the index is empty while there are audio files"
-    for root in np.unique(strays.root[orphans]).tolist():
-        is_named = np.zeros(rows.file_count(), np.bool_)
-        is_named[rows.file[(rows.root == root) & rows.present()]] = True
-        files = int(is_named.sum())
-        in_root = strays.root == root
-        if int((orphans & in_root).sum()) * _ORPHAN_SHARE > files + int(in_root.sum()):
-            return "more than a fifth of the files in an audio root are named by no row, which is more than litter"
-    return None

@@ -11,10 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from audio_cache_daemon.cache.listing import is_plain_file
+from audio_cache_daemon.cache.neighbours import NeighbourNames
 from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.columns import are_among
 from audio_cache_daemon.location import is_leftover_name, is_written_name
-from audio_cache_daemon.model import Bools, Ints, StrayKind, Strays
+from audio_cache_daemon.model import Bools, Ints, Rows, StrayKind, Strays
 from audio_cache_daemon.paths import Folder, Folders
 
 _FOUND = np.dtype(
@@ -32,6 +33,9 @@ _NAMES_AT_ONCE = 2**12
 
 _NAMES_KEPT = 10_000
 """So many names are remembered. Of more files without a row each scan lists the directories once more."""
+
+_ORPHAN_SHARE = 5
+"""More than one file in so many being an orphan is no litter but a fault: of the index, or of the configuration."""
 
 
 class _Stray(NamedTuple):
@@ -117,3 +121,22 @@ def _look_at(folder: Folder, descriptor: int, name: str) -> _Stray | None:
     changed = max(status.st_mtime, status.st_ctime)
     numbers = (kind, folder.root, status.st_size, changed, status.st_ino, status.st_mtime_ns)
     return _Stray("/".join((*folder.parts, name)), numbers)
+
+
+def why_orphans_undecidable(rows: Rows, strays: Strays, neighbours: NeighbourNames) -> str | None:
+    """Why it can't be told which files no row names, in words; None if it can."""
+    orphans = strays.kind == StrayKind.ORPHAN
+    if neighbours.unreadable:
+        return f"{neighbours.unreadable}, so which files no row names can't be told"
+    if not rows.readable.all():
+        return "some lines of meta.jsonl can't be read, so which files they name can't be told"
+    if len(rows) == 0 and orphans.any():
+        return "the index is empty while there are audio files"
+    for root in np.unique(strays.root[orphans]).tolist():
+        is_named = np.zeros(rows.file_count(), np.bool_)
+        is_named[rows.file[(rows.root == root) & rows.present()]] = True
+        files = int(is_named.sum())
+        in_root = strays.root == root
+        if int((orphans & in_root).sum()) * _ORPHAN_SHARE > files + int(in_root.sum()):
+            return "more than a fifth of the files in an audio root are named by no row, which is more than litter"
+    return None

@@ -97,7 +97,9 @@ def _describe_lengths(evidence: Evidence, plan: RepairPlan) -> Iterator[Finding]
         yield _of_array(kind, BGE_TEXT_NAME, message, plan, f"repair treats it as {companion}, which is as long")
         return
     severity = Severity.ERROR if bge.rows > count else Severity.WARNING
-    remedy = "which rows it describes can't be told: repair fills it with zeros, and keeps the old file"
+    known = evidence.inventory.index.rows_known(bge)
+    which = f"from row {known} on can't be told whose they are" if known else "which rows it describes can't be told"
+    remedy = f"{which}: repair puts zeros there, and keeps the old rows"
     found = _of_array("bge_length", BGE_TEXT_NAME, message, plan, remedy)
     yield Finding(found.kind, severity, found.file, message, mend=found.mend, remedy=found.remedy)
 

@@ -114,7 +114,7 @@ def _say_gap(match: Match) -> str:
 
 
 def _add_bge(evidence: Evidence, kept: dict[str, Bools]) -> bool:
-    """Which rows of the BGE array stay; whether none does, because it can't be told which rows it describes."""
+    """Which rows of the BGE array stay; whether the other lines get zeros, as it can't be told whose the rest are."""
     info = evidence.inventory.index.arrays.get(BGE_TEXT_NAME)
     if info is None:
         return False
@@ -122,7 +122,9 @@ def _add_bge(evidence: Evidence, kept: dict[str, Bools]) -> bool:
     if companion is not None:
         kept[BGE_TEXT_NAME] = kept[companion]
         return False
+    known = evidence.inventory.index.rows_known(info)
     kept[BGE_TEXT_NAME] = np.zeros(info.rows, np.bool_)
+    kept[BGE_TEXT_NAME][:known] = kept[META_NAME][:known]
     return info.rows > 0 or bool(kept[META_NAME].any())
 
 
@@ -152,13 +154,17 @@ def _describe(evidence: Evidence, match: Match, told: Bools, dropped: Bools, *, 
     if told.any():
         yield Repair("dropped_line", f"take out {name_lines(told)}, as told, with the vectors", int(told.sum()))
     if blanked:
-        info = evidence.inventory.index.arrays[BGE_TEXT_NAME]
-        yield Repair(
-            "bge_length",
-            f"fill {BGE_TEXT_NAME} with zeros: which rows its {info.rows:,} describe can't be told",
-        )
+        yield Repair("bge_length", _say_blanked(evidence))
     for name in evidence.empty:
         yield Repair("empty_array", f"take {name} away: its shape is (0,)")
+
+
+def _say_blanked(evidence: Evidence) -> str:
+    info = evidence.inventory.index.arrays[BGE_TEXT_NAME]
+    known = evidence.inventory.index.rows_known(info)
+    if not known:
+        return f"fill {BGE_TEXT_NAME} with zeros: which rows its {info.rows:,} describe can't be told"
+    return f"fill {BGE_TEXT_NAME} with zeros from row {known} on: before it no row was lacking"
 
 
 def _describe_vectors(evidence: Evidence, match: Match, gone: Bools) -> Iterator[Repair]:

@@ -26,11 +26,13 @@ def compact(choice: Choice) -> int:
     target, request = choose_target(choice), new_request(choice)
     with locked_log(target, request, time.time) as log:
         compacted = compact_cache(target, request, log)
-    released = compacted.released
+    dropped, released = compacted.dropped, compacted.released
     if wants_json(choice):
-        counts = {"rows": compacted.rows, "files": released.files, "bytes": released.bytes, "failed": released.failed}
+        counts = {"rows": dropped.rows, "files": released.files, "bytes": released.bytes, "failed": released.failed}
         print_json({"cache": target.settings.location.name, **counts})
     else:
-        text = f"dropped {compacted.rows:,} retired rows; {released.files:,} of their files went"
+        text = f"dropped {dropped.rows:,} retired rows; {released.files:,} of their files went"
         output().line(f"{text}, {format_size(released.bytes)}", Symbol.SUCCESS)
+        for warning in compacted.warnings():
+            output().line(warning, Symbol.WARNING)
     return ExitStatus.PARTLY if released.failed else ExitStatus.DONE

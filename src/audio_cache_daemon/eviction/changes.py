@@ -67,7 +67,8 @@ class Addition(msgspec.Struct, frozen=True):
 def changes_of(inventory: Inventory, kept: Bools, added: Addition | None = None) -> list[FileChange]:
     """The changes that leave the rows `kept` of an index, and add those that come back.
 
-    Which rows a short array describes can't be told: it becomes zeros, since another row's vector would mislead.
+    Of a short array only those rows are kept that are known to belong to their lines; the other lines get zeros, since
+    another row's vector would mislead.
     """
     lines: list[Part] = [Kept(*kept_ranges(inventory.rows.offset, kept))]
     if added is not None:
@@ -76,12 +77,13 @@ def changes_of(inventory: Inventory, kept: Bools, added: Addition | None = None)
     changes = [FileChange(META_NAME, inventory.index.identity, tuple(lines))]
     numbers = np.arange(len(kept) + 1, dtype=np.int64)
     for name, info in inventory.index.arrays.items():
-        rows: list[Part] = [Kept(*kept_ranges(numbers, kept))]
+        short = info.rows != len(kept)
+        known = inventory.index.rows_known(info) if short else len(kept)
+        rows: list[Part] = [Kept(*kept_ranges(numbers[: known + 1], kept[:known]))]
+        if short:
+            rows.append(Zeros(int(kept[known:].sum())))
         if added is not None:
             rows.append(_vectors_of(added, name))
-        short = info.rows != len(kept)
-        if short:
-            rows = [Zeros(int(kept.sum()) + (0 if added is None else len(added.rows)))]
         changes.append(FileChange(name, info.identity, tuple(rows), info, keep_old=short))
     return changes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,11 +14,11 @@ from audio_cache_daemon.decodings import Decodings, FileKey, decodings_path, loa
 from audio_cache_daemon.digests import Digests, digests_path
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, write_durably
-from audio_cache_daemon.formats import read_keys, spell_keys
+from audio_cache_daemon.formats import identify, read_keys, read_lines, row_id, spell_keys
 from audio_cache_daemon.held import unpack_held
 from audio_cache_daemon.likenesses import Likenesses, digest_vectors, likenesses_path
-from audio_cache_daemon.location import META_NAME, CacheLocation
-from audio_cache_daemon.model import Inventory, Memory, Plan, Settled, Sounds
+from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
+from audio_cache_daemon.model import AlignedRows, Bools, Ints, Inventory, Memory, Plan, Settled, Sounds
 from audio_cache_daemon.own_files import encode_own
 from audio_cache_daemon.readings import Readings
 from audio_cache_daemon.state import AUDIT_HEAD_NAME, encode_memory, memory_path
@@ -45,7 +46,29 @@ def remember(plan: Plan, previous: Memory | None, *, dropped: int) -> Memory:
     held = unpack_held(previous.held if previous is not None else b"")
     restored = held[held["until"] > plan.now].tobytes()
     missing_since = dict(zip(spell_keys(keys), since.tolist(), strict=True))
-    return Memory(plan.now, rows, roots, missing_since, restored)
+    aligned = find_aligned(inventory) or (previous.aligned if previous is not None else None)
+    return Memory(plan.now, rows, roots, missing_since, restored, aligned)
+
+
+def find_aligned(inventory: Inventory) -> AlignedRows | None:
+    """What is to be remembered of an index no array of which lacks rows; None if one does, or may."""
+    index, count = inventory.index, len(inventory.rows)
+    lacks = set(index.arrays) != set(ARRAY_NAMES) or any(info.rows != count for info in index.arrays.values())
+    return None if lacks or index.torn_tail else _aligned(inventory, np.arange(count))
+
+
+def aligned_after(inventory: Inventory, kept: Bools) -> AlignedRows | None:
+    """What will be to be remembered when only these rows are kept, which gives each array a row a line."""
+    return _aligned(inventory, np.flatnonzero(kept))
+
+
+def _aligned(inventory: Inventory, rows: Ints) -> AlignedRows | None:
+    with (inventory.location.path / META_NAME).open("rb", buffering=0) as meta:
+        # An addition that ended while arrays were read can give them the same count, of which one lacks a row.
+        if not len(rows) or identify(os.fstat(meta.fileno())) != inventory.index.identity:
+            return None
+        last = next(read_lines(meta.fileno(), inventory.rows.offset, rows[-1:]))
+    return AlignedRows(len(rows), row_id(last, 0))
 
 
 def save_memory(location: CacheLocation, memory: Memory) -> None:

@@ -151,7 +151,7 @@ def _changes(plan: RepairPlan, directory: Path) -> Iterator[FileChange]:
     yield FileChange(META_NAME, inventory.index.identity, parts)
     for name, info in inventory.index.arrays.items():
         numbers = np.arange(info.rows + 1, dtype=np.int64)
-        rows: Part = Kept(*kept_ranges(numbers, plan.kept[name]))
+        rows: tuple[Part, ...] = (Kept(*kept_ranges(numbers, plan.kept[name])),)
         if name in plan.blanked:
-            rows = Zeros(int(plan.kept[META_NAME].sum()))
-        yield FileChange(name, info.identity, (rows,), info)
+            rows = (*rows, Zeros(int(plan.kept[META_NAME].sum()) - int(plan.kept[name].sum())))
+        yield FileChange(name, info.identity, rows, info)
