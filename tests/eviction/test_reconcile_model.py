@@ -31,6 +31,7 @@ CASES = {
     "bge_known": Case(bge=3, known=3),
     "bge_known_in_part": Case(bge=3, known=2),
     "bge_known_at_end": Case(bge=3, known=3, dropped=frozenset({2, 3})),
+    "bge_known_twin": Case(bge=3, known=3, dropped=frozenset({2, 3}), twin=2),
     "bge_known_retired": Case(bge=3, known=3, dropped=frozenset({2}), is_zeroed=True),
     "no_bge": Case(bge=-1),
 }
@@ -68,6 +69,13 @@ def test_two_additions_around_an_exchange(directory: Path) -> None:
 def test_a_reconciliation_in_the_midst_of_an_addition(directory: Path) -> None:
     """Some of the 3003 orders in which we don't wait for quiet: one more reconciliation in quiet is enough."""
     check_all(MIDDLE, 1, itertools.islice(schedules(MIDDLE, 1, reconciles=True), 0, None, 2 * SAMPLE), directory)
+
+
+@pytest.mark.parametrize("name", ["twin", "bge_known_at_end", "bge_known_twin"])
+@pytest.mark.parametrize("reconciled", [16, 17, 18])
+def test_a_reconciliation_before_a_save_that_content_says_was_made(directory: Path, name: str, reconciled: int) -> None:
+    """The last array has an addition's row behind the old ones, and the next is in flight: two rows, or one of each."""
+    check_living(CASES[name], 2, Schedule((8, 8, 8, 8, reconciled), 2 * STEPS), directory / "world")
 
 
 def test_a_death_in_the_midst_of_an_addition(directory: Path) -> None:

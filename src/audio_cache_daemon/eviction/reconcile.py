@@ -222,7 +222,9 @@ def _may_be_loaded(look: Look) -> bool:
 
 def _is_at_rest(look: Look, choice: Choice) -> bool:
     """Whether no addition is in flight: each line is whole, and has its row in each array."""
-    if any(file.is_torn or file.is_lost for file in look.arrays.values()) or choice.is_contradicted:
+    if any(file.is_torn or file.is_lost for file in look.arrays.values()):
+        return False
+    if choice.is_contradicted or choice.is_likely:
         return False
     return not any(look.open_ends()) and all(choice.is_complete(name) for name in look.arrays)
 

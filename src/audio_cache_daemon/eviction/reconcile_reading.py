@@ -43,12 +43,14 @@ class Reading(msgspec.Struct, frozen=True):
 class Choice(msgspec.Struct, frozen=True):
     """The readings that hold, by array; None for one that can't be decided. `lines` were appended to `meta.jsonl`.
 
-    `is_contradicted`: by no reading do the appended rows have their scores.
+    `is_contradicted`: by no reading do the appended rows have their scores. `is_likely`: by others they have them too,
+    as rows of one prompt may; the addition that is in flight by those would be through by these.
     """
 
     lines: int
     readings: dict[str, Reading | None]
     is_contradicted: bool = False
+    is_likely: bool = False
 
     def is_complete(self, name: str) -> bool:
         """Whether each line has its row in an array."""
@@ -85,7 +87,14 @@ def _choose(look: Look, lines: int, names: Sequence[str], combined: Sequence[dic
     # Most likely each line has its rows, else all but the last line; what proves more counts more.
     ranks = [(min(2, 2 + _least(each) - lines), proof) for proof, each in sound]
     winners = [each for rank, (_, each) in zip(ranks, sound, strict=True) if rank == max(ranks)]
-    return Choice(lines, {name: _agreed([each[name] for each in winners]) for name in names})
+    is_likely = any(each != winners[0] and _is_of_saves(look, each) for _, each in sound)
+    return Choice(lines, {name: _agreed([each[name] for each in winners]) for name in names}, is_likely=is_likely)
+
+
+def _is_of_saves(look: Look, readings: dict[str, Reading]) -> bool:
+    """Whether each array that was written has a row behind those in front: every save of the generator adds one."""
+    written = {name: found.path for name, found in look.arrays.items() if found.is_written and name in readings}
+    return all(path in {stretch.path for stretch in readings[name].tail} for name, path in written.items())
 
 
 def _least(readings: dict[str, Reading]) -> int:
@@ -205,13 +214,22 @@ def _is_in_turn(look: Look, readings: dict[str, Reading], lines: int) -> bool:
 def _texts_agree(look: Look, readings: dict[str, Reading]) -> bool:
     """Whether an added row repeats the text of a dropped one at the end in both arrays of texts, or in neither."""
     names = (CLAP_TEXT_NAME, BGE_TEXT_NAME)
-    if any(name not in readings or not _was_whole(look, name) for name in names):
+    if any(name not in readings or not _ends_alike(look, name) for name in names):
         return True
     file = look.arrays[BGE_TEXT_NAME].file
     ends = [[Stretch(look.generation.directory / name, file.new_rows, file.old_rows)] for name in names]
     dropped = list(zip(*map(iter_rows, ends), strict=False))
     added = zip(*(iter_rows(readings[name].tail) for name in names), strict=False)
     return all((text == old_text) == (bge == old_bge) for text, bge in added for old_text, old_bge in dropped)
+
+
+def _ends_alike(look: Look, name: str) -> bool:
+    """Whether the rows that were dropped at the end of an array are those of the lines that were.
+
+    Of one that lacked rows, if what stays are rows of its own, and no zeros: those that it had for sure, and no others.
+    """
+    sources, starts, ends = look.arrays[name].file.runs().T
+    return _was_whole(look, name) or not ((sources == Source.ZEROS) & (ends > starts)).any()
 
 
 def _was_whole(look: Look, name: str) -> bool:
