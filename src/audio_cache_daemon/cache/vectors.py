@@ -14,7 +14,7 @@ from audio_cache_daemon.columns import parts
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.formats import identify, read_array_info, read_vectors
 from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, CLAP_AUDIO_NAME, CLAP_NAMES, CLAP_TEXT_NAME
-from audio_cache_daemon.model import ArrayInfo, Bools, Floats, Ints, Inventory
+from audio_cache_daemon.model import ArrayInfo, Bools, Floats, Ints, Inventory, ItemState
 from audio_cache_daemon.paths import open_regular
 
 SCORE_TOLERANCE = 1e-3
@@ -82,7 +82,7 @@ def check_rows(inventory: Inventory, rows: Ints) -> None:
         raise InconsistentIndexError(f"{path}: {fault}; if no item is being added just now, repair the index first")
     if not inventory.index.arrays or not len(rows):
         return
-    scored = np.flatnonzero(~np.isnan(inventory.rows.quality) & inventory.rows.items())
+    scored = _scored(inventory, rows)
     if not len(scored):
         raise InconsistentIndexError(
             f"{path}: no row has a score, so nothing proves which vectors belong to which row; nothing was changed"
@@ -99,6 +99,13 @@ def check_rows(inventory: Inventory, rows: Ints) -> None:
                 f"{path}: the vectors of row {wrong[0]} don't give the row's score, so they belong to another row; "
                 "nothing was changed: repair the index first"
             )
+
+
+def _scored(inventory: Inventory, rows: Ints) -> Ints:
+    """The items with a score, ascending; only these rows if they all are: a score vouches for its own row best."""
+    columns = inventory.rows
+    own = ~np.isnan(columns.quality[rows]) & columns.readable[rows] & (columns.state[rows] != ItemState.RETIRED)
+    return rows if own.all() else np.flatnonzero(~np.isnan(columns.quality) & columns.items())
 
 
 def _read_vectors(inventory: Inventory, name: str, rows: Ints) -> NDArray[np.floating]:

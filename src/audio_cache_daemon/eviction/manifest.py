@@ -16,7 +16,7 @@ from typing import BinaryIO
 import msgspec
 
 from audio_cache_daemon.columns import parts
-from audio_cache_daemon.eviction.directories import create_file, write_durably
+from audio_cache_daemon.eviction.directories import create_file, write_whole
 from audio_cache_daemon.eviction.ranges import copy_ranges, write_all
 from audio_cache_daemon.formats import array_header, read_lines
 from audio_cache_daemon.manifest import NOTE_NAME, ROWS_NAME, ManifestEntry, RunNote
@@ -24,8 +24,8 @@ from audio_cache_daemon.model import Ints, Inventory
 
 
 def save_note(directory: Path, note: RunNote) -> None:
-    """Write the note of a run into its directory, flushed."""
-    write_durably(directory / NOTE_NAME, msgspec.json.encode(note))
+    """Write the note of a run into its directory, flushed; its name is so with the directory."""
+    write_whole(directory / NOTE_NAME, msgspec.json.encode(note))
 
 
 def append_entry(file: BinaryIO, entry: ManifestEntry) -> None:

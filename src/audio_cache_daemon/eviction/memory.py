@@ -13,12 +13,12 @@ import numpy as np
 from audio_cache_daemon.decodings import Decodings, FileKey, decodings_path, load_decodings
 from audio_cache_daemon.digests import Digests, digests_path
 from audio_cache_daemon.errors import MaintenanceError
-from audio_cache_daemon.eviction.directories import make_state_directory, write_durably
+from audio_cache_daemon.eviction.directories import make_state_directory, write_durably, write_whole
 from audio_cache_daemon.formats import identify, read_keys, read_lines, row_id, spell_keys
 from audio_cache_daemon.held import unpack_held
 from audio_cache_daemon.likenesses import Likenesses, digest_vectors, likenesses_path
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
-from audio_cache_daemon.model import AlignedRows, Bools, Ints, Inventory, Memory, Plan, Settled, Sounds
+from audio_cache_daemon.model import AlignedRows, Bools, Inventory, Memory, Plan, Settled, Sounds
 from audio_cache_daemon.own_files import encode_own
 from audio_cache_daemon.readings import Readings
 from audio_cache_daemon.state import AUDIT_HEAD_NAME, encode_memory, memory_path
@@ -54,21 +54,23 @@ def find_aligned(inventory: Inventory) -> AlignedRows | None:
     """What is to be remembered of an index no array of which lacks rows; None if one does, or may."""
     index, count = inventory.index, len(inventory.rows)
     lacks = set(index.arrays) != set(ARRAY_NAMES) or any(info.rows != count for info in index.arrays.values())
-    return None if lacks or index.torn_tail else _aligned(inventory, np.arange(count))
+    return None if lacks or index.torn_tail else _aligned(inventory, count, count - 1)
 
 
 def aligned_after(inventory: Inventory, kept: Bools) -> AlignedRows | None:
     """What will be to be remembered when only these rows are kept, which gives each array a row a line."""
-    return _aligned(inventory, np.flatnonzero(kept))
+    numbers = np.flatnonzero(kept)
+    return _aligned(inventory, len(numbers), int(numbers[-1]) if len(numbers) else -1)
 
 
-def _aligned(inventory: Inventory, rows: Ints) -> AlignedRows | None:
+def _aligned(inventory: Inventory, count: int, last: int) -> AlignedRows | None:
+    """So many rows, of which that one will be the last (-1: there is none)."""
     with (inventory.location.path / META_NAME).open("rb", buffering=0) as meta:
         # An addition that ended while arrays were read can give them the same count, of which one lacks a row.
-        if not len(rows) or identify(os.fstat(meta.fileno())) != inventory.index.identity:
+        if last < 0 or identify(os.fstat(meta.fileno())) != inventory.index.identity:
             return None
-        last = next(read_lines(meta.fileno(), inventory.rows.offset, rows[-1:]))
-    return AlignedRows(len(rows), row_id(last, 0))
+        line = next(read_lines(meta.fileno(), inventory.rows.offset, np.array([last])))
+    return AlignedRows(count, row_id(line, 0))
 
 
 def save_memory(location: CacheLocation, memory: Memory) -> None:
@@ -129,6 +131,7 @@ def save_audit_head(location: CacheLocation, seq: int, last_hash: str) -> None:
     """Publish where the audit log ends, beside it but apart, so that a cut tail is found."""
     content = msgspec.json.encode({"seq": seq, "hash": last_hash})
     try:
-        write_durably(location.state_directory / AUDIT_HEAD_NAME, content)
+        # One of an earlier run proves less, and is true.
+        write_whole(location.state_directory / AUDIT_HEAD_NAME, content)
     except OSError as error:
         raise MaintenanceError(f"{location.state_directory} can't be written: {error.strerror}") from None

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
-from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory, write_durably
+from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory, write_durably, write_whole
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.manifest import save_note, save_rows
 from audio_cache_daemon.eviction.overwrite import overwrite_rows
@@ -127,12 +127,13 @@ def mark_retired(
     note_verified(location, written)
     mark = WriterMark(1, started, _count_rows(location.path / CLAP_AUDIO_NAME))
     for directory in directories:
-        write_durably(directory / MARK_NAME, msgspec.json.encode(mark))
+        # Without it the next run writes the zeros once more, and the files wait from then on.
+        write_whole(directory / MARK_NAME, msgspec.json.encode(mark))
 
 
 def note_verified(location: CacheLocation, arrays: Mapping[str, FileIdentity]) -> None:
     """Note that all retired rows are zero in these arrays, as long as they are as they were then."""
-    write_durably(location.state_directory / RETIRED / VERIFIED_NAME, msgspec.json.encode(arrays))
+    write_whole(location.state_directory / RETIRED / VERIFIED_NAME, msgspec.json.encode(arrays))
 
 
 def forget_verified(location: CacheLocation) -> None:
