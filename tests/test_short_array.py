@@ -167,7 +167,19 @@ def test_an_array_that_is_shorter_than_it_was_says_nothing(location: CacheLocati
     save_aligned(location)
     np.save(location.path / BGE_TEXT_NAME, np.load(location.path / BGE_TEXT_NAME)[1:])
     inventory = scan_cache(location, ScanNeeds(), Surroundings(memory=load_memory(location)))
-    assert inventory.index.rows_known(inventory.index.arrays[BGE_TEXT_NAME]) == 0
+    assert inventory.index.aligned == 0
+
+
+def test_an_array_begun_anew_says_nothing(location: CacheLocation) -> None:
+    """Somebody moved it away, and the generator made another, whose first row is of the line that it added then."""
+    save_aligned(location)
+    (location.path / BGE_TEXT_NAME).rename(location.path / "away.npy")
+    generator = Generator(location.path, location.audio_roots[0])
+    generator.start()
+    for number in range(len(PROMPTS)):
+        generator.add(f"anew {number}")
+    assert len(np.load(location.path / BGE_TEXT_NAME)) == len(PROMPTS)
+    assert scan_cache(location, ScanNeeds(), Surroundings(memory=load_memory(location))).index.aligned == 0
 
 
 def test_equal_counts_say_nothing_when_lines_came_meanwhile(location: CacheLocation) -> None:

@@ -20,7 +20,7 @@ from audio_cache_daemon.model import AlignedRows, Memory
 from audio_cache_daemon.state import AUDIT_HEAD_NAME, encode_memory, load_audit_head, load_memory, memory_path
 
 HELD = hold_rows([2**64 - 1, 0, 7], [1.8e9, math.inf, 1.9e9], [1.7e9, math.nan, 1.6e9])
-ALIGNED = AlignedRows(3, "fedcba9876543210")
+ALIGNED = AlignedRows(3, "fedcba9876543210", 2**40)
 MEMORY = Memory(
     1700000000.5, 3, {"/srv/audio": (64769, 2**40)}, {"0123456789abcdef": 1690000000.0}, HELD.tobytes(), ALIGNED
 )

@@ -103,7 +103,7 @@ class IndexInfo(msgspec.Struct, frozen=True):
     """The four index files as they were when they were read. `arrays` holds those that are there and sound.
 
     `sample` is of the lines (formats.sample_lines): by it they are known when more were appended since. `aligned` lines
-    from the front are known to have had their row in each array at a time.
+    from the front have their row in each array, also in one that lacks some; of the others that isn't known.
     """
 
     identity: FileIdentity
@@ -116,13 +116,6 @@ class IndexInfo(msgspec.Struct, frozen=True):
     def vector_bytes(self) -> int:
         """Bytes of vectors that dropping one row frees."""
         return sum(array.row_bytes for array in self.arrays.values())
-
-    def rows_known(self, array: ArrayInfo) -> int:
-        """How many rows of an array that lacks some, from the front, belong to the lines of the same numbers.
-
-        Lines and rows are only ever appended, so what was aligned once is aligned.
-        """
-        return self.aligned if self.aligned <= array.rows else 0
 
 
 class KnownSounds(msgspec.Struct, frozen=True):
@@ -454,10 +447,15 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class AlignedRows(msgspec.Struct, frozen=True):
-    """So many lines, from the front, had a row in each array; `last` is the id of the last of them, as it was."""
+    """So many lines, from the front, had a row in each array: lines and rows are only ever appended, so they have.
+
+    As long as the line at that place is the `last` of them, by its id, and `bge_text.npy`, which alone may lack rows
+    for long, is the file of this inode: the generator saves it in place.
+    """
 
     rows: int
     last: str
+    inode: int
 
 
 class Memory(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from audio_cache_daemon.config.settings import WriterSettings
 from audio_cache_daemon.eviction.compact import compact_retired
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.generator import Generator, last_start
-from audio_cache_daemon.eviction.memory import aligned_after, save_memory
+from audio_cache_daemon.eviction.memory import find_last, note_aligned, save_memory
 from audio_cache_daemon.eviction.release import open_in_trash, release_files
 from audio_cache_daemon.eviction.retire import mark_retired, note_verified, save_what_was_short, zero_rows
 from audio_cache_daemon.eviction.space import free_bytes
@@ -211,15 +211,16 @@ def compact(inventory: Inventory, target: Target, request: RunRequest, log: Audi
         log.flush()
         if target.settings.policy.trash.keep > 0:
             _keep_items_without_files(inventory, request.now)
-        memory, aligned = load_memory(location), aligned_after(inventory, kept)
+        memory = load_memory(location)
+        last = find_last(inventory, int(np.flatnonzero(kept)[-1])) if kept.any() else None
         if memory is not None:
             # Before: a run that is killed has changed the index too, and the next one must not take that for a loss.
             memory = replace(memory, rows=int(kept.sum()))
             save_memory(location, memory)
         save_what_was_short(inventory)
         compact_retired(inventory, Execution(request.run, to_trash=False))
-        if memory is not None and aligned is not None:
-            save_memory(location, replace(memory, aligned=aligned))
+        if memory is not None and last is not None:
+            note_aligned(location, memory, last)
     return dropped
 
 
@@ -228,8 +229,8 @@ def count_zeroed(inventory: Inventory, kept: Bools) -> int:
 
     The array as it was stays in the state directory.
     """
-    short = (info for info in inventory.index.arrays.values() if info.rows != len(kept))
-    return max((int(kept[inventory.index.rows_known(info) :].sum()) for info in short), default=0)
+    index = inventory.index
+    return int(kept[index.aligned :].sum()) if any(info.rows != len(kept) for info in index.arrays.values()) else 0
 
 
 def _keep_items_without_files(inventory: Inventory, now: float) -> None:

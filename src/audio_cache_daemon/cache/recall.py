@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from audio_cache_daemon.columns import are_among
 from audio_cache_daemon.formats import read_keys, read_lines, row_id, spell_keys
 from audio_cache_daemon.held import HeldRows, unpack_held
-from audio_cache_daemon.model import Floats, Ints, Memory, Rows
+from audio_cache_daemon.model import ArrayInfo, Floats, Ints, Memory, Rows
 
 
 class MissingRows(msgspec.Struct, frozen=True):
@@ -61,10 +61,11 @@ def _until(meta: int, rows: Rows, held: HeldRows) -> Floats:
     return until
 
 
-def count_aligned(meta: int, offset: Ints, memory: Memory | None) -> int:
+def count_aligned(meta: int, offset: Ints, bge: ArrayInfo | None, memory: Memory | None) -> int:
     """How many lines from the front were seen with a row in each array; none if they aren't those any more."""
     aligned = memory.aligned if memory is not None else None
-    if aligned is None or not 0 < aligned.rows < len(offset):
+    if aligned is None or bge is None or not 0 < aligned.rows < len(offset):
         return 0
     last = next(read_lines(meta, offset, np.array([aligned.rows - 1])))
-    return aligned.rows if row_id(last, 0) == aligned.last else 0
+    is_same = bge.identity.inode == aligned.inode and bge.rows >= aligned.rows
+    return aligned.rows if is_same and row_id(last, 0) == aligned.last else 0

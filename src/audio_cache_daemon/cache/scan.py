@@ -35,7 +35,7 @@ from audio_cache_daemon.columns import are_among, parts
 from audio_cache_daemon.errors import CacheUnreadableError
 from audio_cache_daemon.formats import identify, sample_lines
 from audio_cache_daemon.held import NONE_HELD, HeldRows
-from audio_cache_daemon.location import META_NAME, CacheLocation
+from audio_cache_daemon.location import BGE_TEXT_NAME, META_NAME, CacheLocation
 from audio_cache_daemon.model import (
     FileIdentity,
     IndexInfo,
@@ -257,7 +257,8 @@ def _known_names(around: Surroundings) -> dict[int, str]:
 
 def _with_lines(index: IndexInfo, meta: int, offset: Ints, memory: Memory | None) -> IndexInfo:
     """What is known of the index, with what its lines tell."""
-    return replace(index, sample=sample_lines(meta, int(offset[-1])), aligned=count_aligned(meta, offset, memory))
+    aligned = count_aligned(meta, offset, index.arrays.get(BGE_TEXT_NAME), memory)
+    return replace(index, sample=sample_lines(meta, int(offset[-1])), aligned=aligned)
 
 
 def _recall(meta: int, rows: Rows, around: Surroundings, *, torn: bool) -> Rows:

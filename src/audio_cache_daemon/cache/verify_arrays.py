@@ -97,7 +97,7 @@ def _describe_lengths(evidence: Evidence, plan: RepairPlan) -> Iterator[Finding]
         yield _of_array(kind, BGE_TEXT_NAME, message, plan, f"repair treats it as {companion}, which is as long")
         return
     severity = Severity.ERROR if bge.rows > count else Severity.WARNING
-    known = evidence.inventory.index.rows_known(bge)
+    known = evidence.inventory.index.aligned
     which = f"from row {known} on can't be told whose they are" if known else "which rows it describes can't be told"
     remedy = f"{which}: repair puts zeros there, and keeps the old rows"
     found = _of_array("bge_length", BGE_TEXT_NAME, message, plan, remedy)

@@ -122,7 +122,7 @@ def _add_bge(evidence: Evidence, kept: dict[str, Bools]) -> bool:
     if companion is not None:
         kept[BGE_TEXT_NAME] = kept[companion]
         return False
-    known = evidence.inventory.index.rows_known(info)
+    known = evidence.inventory.index.aligned
     kept[BGE_TEXT_NAME] = np.zeros(info.rows, np.bool_)
     kept[BGE_TEXT_NAME][:known] = kept[META_NAME][:known]
     return info.rows > 0 or bool(kept[META_NAME].any())
@@ -161,7 +161,7 @@ def _describe(evidence: Evidence, match: Match, told: Bools, dropped: Bools, *, 
 
 def _say_blanked(evidence: Evidence) -> str:
     info = evidence.inventory.index.arrays[BGE_TEXT_NAME]
-    known = evidence.inventory.index.rows_known(info)
+    known = evidence.inventory.index.aligned
     if not known:
         return f"fill {BGE_TEXT_NAME} with zeros: which rows its {info.rows:,} describe can't be told"
     return f"fill {BGE_TEXT_NAME} with zeros from row {known} on: before it no row was lacking"

@@ -78,7 +78,7 @@ def changes_of(inventory: Inventory, kept: Bools, added: Addition | None = None)
     numbers = np.arange(len(kept) + 1, dtype=np.int64)
     for name, info in inventory.index.arrays.items():
         short = info.rows != len(kept)
-        known = inventory.index.rows_known(info) if short else len(kept)
+        known = inventory.index.aligned if short else len(kept)
         rows: list[Part] = [Kept(*kept_ranges(numbers[: known + 1], kept[:known]))]
         if short:
             rows.append(Zeros(int(kept[known:].sum())))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from audio_cache_daemon.decodings import Decodings, FileKey, decodings_path, load_decodings
 from audio_cache_daemon.digests import Digests, digests_path
@@ -17,8 +18,8 @@ from audio_cache_daemon.eviction.directories import make_state_directory, write_
 from audio_cache_daemon.formats import identify, read_keys, read_lines, row_id, spell_keys
 from audio_cache_daemon.held import unpack_held
 from audio_cache_daemon.likenesses import Likenesses, digest_vectors, likenesses_path
-from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, CacheLocation
-from audio_cache_daemon.model import AlignedRows, Bools, Inventory, Memory, Plan, Settled, Sounds
+from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, META_NAME, CacheLocation
+from audio_cache_daemon.model import AlignedRows, Inventory, Memory, Plan, Settled, Sounds
 from audio_cache_daemon.own_files import encode_own
 from audio_cache_daemon.readings import Readings
 from audio_cache_daemon.state import AUDIT_HEAD_NAME, encode_memory, memory_path
@@ -46,7 +47,9 @@ def remember(plan: Plan, previous: Memory | None, *, dropped: int) -> Memory:
     held = unpack_held(previous.held if previous is not None else b"")
     restored = held[held["until"] > plan.now].tobytes()
     missing_since = dict(zip(spell_keys(keys), since.tolist(), strict=True))
-    aligned = find_aligned(inventory) or (previous.aligned if previous is not None else None)
+    aligned = find_aligned(inventory)
+    if aligned is None and previous is not None and inventory.index.aligned:
+        aligned = previous.aligned
     return Memory(plan.now, rows, roots, missing_since, restored, aligned)
 
 
@@ -54,23 +57,26 @@ def find_aligned(inventory: Inventory) -> AlignedRows | None:
     """What is to be remembered of an index no array of which lacks rows; None if one does, or may."""
     index, count = inventory.index, len(inventory.rows)
     lacks = set(index.arrays) != set(ARRAY_NAMES) or any(info.rows != count for info in index.arrays.values())
-    return None if lacks or index.torn_tail else _aligned(inventory, count, count - 1)
+    last = find_last(inventory, count - 1) if count and not lacks and not index.torn_tail else None
+    return AlignedRows(count, last, index.arrays[BGE_TEXT_NAME].identity.inode) if last is not None else None
 
 
-def aligned_after(inventory: Inventory, kept: Bools) -> AlignedRows | None:
-    """What will be to be remembered when only these rows are kept, which gives each array a row a line."""
-    numbers = np.flatnonzero(kept)
-    return _aligned(inventory, len(numbers), int(numbers[-1]) if len(numbers) else -1)
+def find_last(inventory: Inventory, number: int) -> str | None:
+    """The id of a row that the index ends with, or will; None when it changed since it was scanned.
 
-
-def _aligned(inventory: Inventory, count: int, last: int) -> AlignedRows | None:
-    """So many rows, of which that one will be the last (-1: there is none)."""
+    An addition that ended while arrays were read can give them the same count, of which one lacks a row.
+    """
     with (inventory.location.path / META_NAME).open("rb", buffering=0) as meta:
-        # An addition that ended while arrays were read can give them the same count, of which one lacks a row.
-        if last < 0 or identify(os.fstat(meta.fileno())) != inventory.index.identity:
+        if identify(os.fstat(meta.fileno())) != inventory.index.identity:
             return None
-        line = next(read_lines(meta.fileno(), inventory.rows.offset, np.array([last])))
-    return AlignedRows(count, row_id(line, 0))
+        return row_id(next(read_lines(meta.fileno(), inventory.rows.offset, np.array([number]))), 0)
+
+
+def note_aligned(location: CacheLocation, memory: Memory, last: str) -> None:
+    """Remember, after a rewrite that gave each array a row a line, that all rows up to the `last` are aligned."""
+    with suppress(FileNotFoundError):
+        inode = (location.path / BGE_TEXT_NAME).stat().st_ino
+        save_memory(location, replace(memory, aligned=AlignedRows(memory.rows, last, inode)))
 
 
 def save_memory(location: CacheLocation, memory: Memory) -> None:
