@@ -315,6 +315,10 @@ class Inventory(msgspec.Struct, frozen=True):
     orphans_undecidable: str | None = None
     retired: Retired = msgspec.field(default_factory=Retired)
 
+    def whole_arrays(self) -> dict[str, ArrayInfo]:
+        """The arrays that have a row for each line; of others it can't be told which lines their rows describe."""
+        return {name: info for name, info in self.index.arrays.items() if info.rows == len(self.rows)}
+
 
 class Evictions(msgspec.Struct, frozen=True):
     """What one kind of subject (rows or strays) loses: parallel columns, in ascending order of `subject`.

@@ -107,7 +107,7 @@ def retire_again(inventory: Inventory, target: Target, log: AuditLog, started: s
         started = last_start(generator_of(target.settings.writer))
         mark_retired(location, [runs[number].directory for number in sorted(unsure)], written, started)
     else:
-        note_verified(location, {name: info.identity for name, info in inventory.index.arrays.items()})
+        note_verified(location, {name: info.identity for name, info in inventory.whole_arrays().items()})
     return len(undone)
 
 
@@ -229,8 +229,8 @@ def count_zeroed(inventory: Inventory, kept: Bools) -> int:
 
     The array as it was stays in the state directory.
     """
-    index = inventory.index
-    return int(kept[index.aligned :].sum()) if any(info.rows != len(kept) for info in index.arrays.values()) else 0
+    lacks = len(inventory.whole_arrays()) < len(inventory.index.arrays)
+    return int(kept[inventory.index.aligned :].sum()) if lacks else 0
 
 
 def _keep_items_without_files(inventory: Inventory, now: float) -> None:

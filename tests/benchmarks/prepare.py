@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from table import MADE
 
 from audio_cache_daemon.demo.bulk import BulkOptions, make_cache
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME
@@ -81,7 +82,7 @@ def main() -> None:
 
 
 def _is_fresh(directory: Path, rows: int, now: float) -> bool:
-    made = directory / "made.json"
+    made = directory / MADE
     if not made.exists():
         return False
     stamp = json.loads(made.read_bytes())
@@ -101,7 +102,7 @@ def _prepare(directory: Path, rows: int, now: float) -> None:
         ("copies", copies, COPIES),
     ):
         (directory / f"{name}.yaml").write_text(CACHE.format(work=of) + policy)
-    (directory / "made.json").write_text(json.dumps({"rows": rows, "now": now}))
+    (directory / MADE).write_text(json.dumps({"rows": rows, "now": now}))
 
 
 def write_part(cache: Path, part: Path, stays: Callable[[int, bytes], bool]) -> None:

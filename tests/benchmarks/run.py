@@ -16,12 +16,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from picture import Point, draw_cost
-from table import BENCHMARKS, COMMAND, INSIDE, LARGE, USUAL, Benchmark
+from table import BENCHMARKS, COMMAND, INSIDE, LARGE, MADE, USUAL, Benchmark
 
 HERE = Path(__file__).parent
 PROGRAMS = {
@@ -63,12 +63,26 @@ class Places:
             "for_good": "for-good.yaml",
             "copies_config": "copies.yaml",
         }
-        usual = self.root / str(USUAL) / "config.yaml"
-        return {name: str(self.directory / path) for name, path in paths.items()} | {"usual_config": str(usual)}
+        usual = self.root / str(USUAL)
+        others = {f"usual_{name}": str(usual / paths[name]) for name in ("config", "audio", "cache")}
+        return {name: str(self.directory / path) for name, path in paths.items()} | others
 
     def count_audio(self) -> int:
         """Audio files of the working copy; a trash lies in a directory of its own and doesn't count."""
         return sum(entry.name.endswith(".wav") for entry in os.scandir(self.names["audio"]))
+
+    def forget(self) -> None:
+        """Let the next bench make the cache anew: this one has changed it."""
+        (self.directory / MADE).unlink(missing_ok=True)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Within, the cache changes: a bench that ends in between leaves none that the next one would take for new."""
+        made = (self.directory / MADE).read_bytes()
+        self.forget()
+        yield
+        self.refresh()
+        (self.directory / MADE).write_bytes(made)
 
     def refresh(self) -> None:
         """Make the cache anew from a copy that was made before the first run, and wait until it is on the disk."""
@@ -124,16 +138,15 @@ def sample(benchmark: Benchmark, places: Places, runs: int) -> tuple[list[Sample
     sides = [command_line(text, places) for text in (benchmark.ours, benchmark.baseline) if text]
     samples: tuple[list[Sample], list[Sample]] = ([], [])
     files_left = []
-    for number in range(runs if benchmark.fresh else runs + 1):
-        for side, command in enumerate(sides):
-            if benchmark.fresh:
-                places.refresh()
-            result = measure(command)
-            files_left.append(places.count_audio() if benchmark.fresh else 0)
-            if benchmark.fresh or number > 0:
-                samples[side].append(result)
-    if benchmark.fresh:
-        places.refresh()
+    with places.changing() if benchmark.fresh else nullcontext():
+        for number in range(runs if benchmark.fresh else runs + 1):
+            for side, command in enumerate(sides):
+                if benchmark.fresh:
+                    places.refresh()
+                result = measure(command)
+                files_left.append(places.count_audio() if benchmark.fresh else 0)
+                if benchmark.fresh or number > 0:
+                    samples[side].append(result)
     if max(files_left) - min(files_left) > DIFFERENCE * places.count_audio():
         raise BenchmarkError(f"the two sides did not do the same: after the runs there were {files_left} files")
     return samples
@@ -187,7 +200,7 @@ def describe(benchmarks: Sequence[Benchmark], rows: int | None, root: Path) -> N
 
 
 def prepare(places: Places) -> None:
-    """Make the caches, or use those that are there; BenchmarkError when a tool is missing."""
+    """Make the caches, or use those that are there and unchanged; BenchmarkError when a tool is missing."""
     for tool in ("jq", "find", "jdupes"):
         if shutil.which(tool) is None:
             raise BenchmarkError(f"{tool} is missing, and it is what we measure against; apt-get install {tool}")
@@ -199,11 +212,12 @@ def run(benchmarks: Sequence[Benchmark], root: Path, options: argparse.Namespace
     """Run the benchmarks and print the table; whether all targets are met."""
     describe(benchmarks, options.rows, root)
     table = [["what", "items", "runs", "ours", "baseline", "ratio", "peak MB", "target", ""]]
-    all_met = True
+    all_met, changed = True, set[Places]()
     for each in benchmarks:
         places = Places(root, options.rows or each.rows)
         try:
-            prepare(places)
+            for needed in {Places(root, USUAL) if "{usual" in each.baseline else places, places}:
+                prepare(needed)
             sys.stderr.write(f"measuring {each.name} ...\n")
             most = each.most_runs if places.rows < LARGE else MOST_RUNS_OF_LARGE
             runs = min(options.runs, most)
@@ -214,6 +228,10 @@ def run(benchmarks: Sequence[Benchmark], root: Path, options: argparse.Namespace
             cells, met = [each.name, "0", "-", "-", "-", "-", "-", "FAILED"], False
         table.append([cells[0], f"{places.rows:,}", *cells[1:]])
         all_met &= met
+        if each.changes:
+            changed.add(places)
+    for places in changed:
+        places.forget()
     print_table(table)
     return all_met
 

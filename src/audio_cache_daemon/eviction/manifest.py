@@ -40,14 +40,12 @@ def append_entry(file: BinaryIO, entry: ManifestEntry) -> None:
 
 def save_rows(inventory: Inventory, rows: Ints, directory: Path) -> None:
     """Copy the bytes of rows (ascending) and their vectors into the run's directory, flushed."""
-    cache, index = inventory.location.path, inventory.index
+    cache = inventory.location.path
     with (cache / "meta.jsonl").open("rb", buffering=0) as meta, create_file(directory / ROWS_NAME) as target:
         target.writelines(read_lines(meta.fileno(), inventory.rows.offset, rows))
         target.flush()
         os.fsync(target.fileno())
-    for name, info in index.arrays.items():
-        if info.rows != len(inventory.rows):
-            continue
+    for name, info in inventory.whole_arrays().items():
         with (cache / name).open("rb", buffering=0) as source, create_file(directory / name) as target:
             write_all(target.fileno(), array_header(info, len(rows)))
             for part in parts(len(rows)):

@@ -75,13 +75,12 @@ def zero_rows(inventory: Inventory, rows: Ints, saved: Path | None = None) -> Ma
     equals them is written over.
     """
     written = {}
-    for name, info in inventory.index.arrays.items():
-        if info.rows == len(inventory.rows):
-            expected = _iter_saved(saved / name) if saved is not None else None
-            zeros = repeat(bytes(info.row_bytes))
-            before, after = overwrite_rows(inventory.location.path / name, info, rows, zeros, expected)
-            if before == info.identity:
-                written[name] = after
+    for name, info in inventory.whole_arrays().items():
+        expected = _iter_saved(saved / name) if saved is not None else None
+        zeros = repeat(bytes(info.row_bytes))
+        before, after = overwrite_rows(inventory.location.path / name, info, rows, zeros, expected)
+        if before == info.identity:
+            written[name] = after
     return written
 
 
@@ -94,8 +93,8 @@ def save_what_was_short(inventory: Inventory) -> None:
     retired = inventory.retired
     for number, run in enumerate(load_retired(inventory.location)):
         rows = retired.row[retired.run == number]
-        for name, info in inventory.index.arrays.items():
-            if info.rows == len(inventory.rows) and (rows >= 0).any() and not (run.directory / name).exists():
+        for name, info in inventory.whole_arrays().items():
+            if (rows >= 0).any() and not (run.directory / name).exists():
                 _save_late(inventory.location, run, info, rows)
 
 
@@ -161,8 +160,8 @@ def bring_back(inventory: Inventory, directory: Path, rows: Ints, saved: Ints) -
     # Else a scan would take arrays whose time we put back for unchanged, and an item half restored for retired.
     forget_verified(inventory.location)
     files = {name: info.identity for name, info in inventory.index.arrays.items()}
-    for name, info in inventory.index.arrays.items():
-        if info.rows == len(inventory.rows) and (directory / name).exists():
+    for name, info in inventory.whole_arrays().items():
+        if (directory / name).exists():
             vectors = _iter_saved(directory / name, saved)
             path, zeros = inventory.location.path / name, repeat(bytes(info.row_bytes))
             written = overwrite_rows(path, info, rows, vectors, zeros)
