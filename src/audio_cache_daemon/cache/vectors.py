@@ -14,7 +14,7 @@ from audio_cache_daemon.columns import parts
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.formats import identify, read_array_info, read_vectors
 from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, CLAP_AUDIO_NAME, CLAP_NAMES, CLAP_TEXT_NAME
-from audio_cache_daemon.model import ArrayInfo, Bools, Floats, Ints, Inventory, ItemState
+from audio_cache_daemon.model import ArrayInfo, Bools, Floats, Ints, Inventory
 from audio_cache_daemon.paths import open_regular
 
 SCORE_TOLERANCE = 1e-3
@@ -103,9 +103,9 @@ def check_rows(inventory: Inventory, rows: Ints) -> None:
 
 def _scored(inventory: Inventory, rows: Ints) -> Ints:
     """The items with a score, ascending; only these rows if they all are: a score vouches for its own row best."""
-    columns = inventory.rows
-    own = ~np.isnan(columns.quality[rows]) & columns.readable[rows] & (columns.state[rows] != ItemState.RETIRED)
-    return rows if own.all() else np.flatnonzero(~np.isnan(columns.quality) & columns.items())
+    quality = inventory.rows.quality
+    own = inventory.rows.items_among(rows[~np.isnan(quality[rows])])
+    return own if len(own) == len(rows) else inventory.rows.items_among(np.flatnonzero(~np.isnan(quality)))
 
 
 def _read_vectors(inventory: Inventory, name: str, rows: Ints) -> NDArray[np.floating]:

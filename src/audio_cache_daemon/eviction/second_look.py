@@ -216,7 +216,7 @@ def _count_namings(rows: Rows, evicted: Ints) -> Ints:
     # The place of rows of which it can't be decided which file they name.
     asked[-1] = False
     # A retired row holds no file back: it was given up before.
-    return np.bincount(rows.file[look_up(asked, rows.file) & rows.items()])
+    return np.bincount(rows.file[rows.items_among(np.flatnonzero(look_up(asked, rows.file)))])
 
 
 class _Failure(TypedDict):
