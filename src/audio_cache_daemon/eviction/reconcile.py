@@ -6,9 +6,9 @@ which is an exchange of its own, with a journal of its own, in a directory below
 both are kept, and the same questions are asked again. Only when nothing is left to be moved does the run go on, and in
 its end drops the old files.
 
-An addition in flight looks like one that the generator died in. So what lacks rows is only believed when a later run
-finds all files as an earlier one left them; until then the journal stays open. That goes for vectors of BGE too, which
-the generator may have been told not to save.
+An addition in flight looks like one that the generator died in. So what lacks rows, or can be read in two ways, is only
+believed when a later run finds all files as an earlier one left them; until then the journal stays open. That goes for
+vectors of BGE too, which the generator may have been told not to save.
 
 A crash at any point is recovered by the same function: an exchange that hasn't begun is undone, if the files that it
 would replace can be read whole; one that has is completed. There is never a way back to a file that was written to.
@@ -224,7 +224,7 @@ def _is_at_rest(look: Look, choice: Choice) -> bool:
     """Whether no addition is in flight: each line is whole, and has its row in each array."""
     if any(file.is_torn or file.is_lost for file in look.arrays.values()):
         return False
-    if choice.is_contradicted or choice.is_likely:
+    if choice.is_contradicted or choice.is_ambiguous:
         return False
     return not any(look.open_ends()) and all(choice.is_complete(name) for name in look.arrays)
 

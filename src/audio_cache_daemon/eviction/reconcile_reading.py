@@ -43,14 +43,14 @@ class Reading(msgspec.Struct, frozen=True):
 class Choice(msgspec.Struct, frozen=True):
     """The readings that hold, by array; None for one that can't be decided. `lines` were appended to `meta.jsonl`.
 
-    `is_contradicted`: by no reading do the appended rows have their scores. `is_likely`: by others they have them too,
-    as rows of one prompt may; the addition that is in flight by those would be through by these.
+    `is_contradicted`: by no reading do the appended rows have their scores. `is_ambiguous`: by others they have them
+    too, as rows of one prompt may, and what is a whole addition by these readings may be in flight by those.
     """
 
     lines: int
     readings: dict[str, Reading | None]
     is_contradicted: bool = False
-    is_likely: bool = False
+    is_ambiguous: bool = False
 
     def is_complete(self, name: str) -> bool:
         """Whether each line has its row in an array."""
@@ -87,8 +87,8 @@ def _choose(look: Look, lines: int, names: Sequence[str], combined: Sequence[dic
     # Most likely each line has its rows, else all but the last line; what proves more counts more.
     ranks = [(min(2, 2 + _least(each) - lines), proof) for proof, each in sound]
     winners = [each for rank, (_, each) in zip(ranks, sound, strict=True) if rank == max(ranks)]
-    is_likely = any(each != winners[0] and _is_of_saves(look, each) for _, each in sound)
-    return Choice(lines, {name: _agreed([each[name] for each in winners]) for name in names}, is_likely=is_likely)
+    is_ambiguous = any(each != winners[0] and _is_of_saves(look, each) for _, each in sound)
+    return Choice(lines, {name: _agreed([each[name] for each in winners]) for name in names}, is_ambiguous=is_ambiguous)
 
 
 def _is_of_saves(look: Look, readings: dict[str, Reading]) -> bool:
