@@ -125,7 +125,17 @@ def test_a_stopped_run_keeps_it_too_and_says_what_it_did(location: CacheLocation
     die_adding(location)
     report = run(location, "one", "stopped")
     check_vectors(location, [*KEPT, LATE], lacking=(LATE,))
-    assert [message for message in report.messages if "lacked rows" in message and "1 items got zeros" in message]
+    assert [message for message in report.messages if "lacked rows" in message and "1 item got zeros" in message]
+
+
+def test_where_nothing_is_rewritten_nothing_is_said_to_get_zeros(location: CacheLocation) -> None:
+    """A short array alone is no reason for a rewrite, and stays as it is."""
+    run(location, "one", "stopped")
+    die_adding(location)
+    old = (location.path / BGE_TEXT_NAME).read_bytes()
+    assert compact(location, "two") == 0
+    assert not [message for message in run(location, "three", "stopped").messages if "lacked rows" in message]
+    assert (location.path / BGE_TEXT_NAME).read_bytes() == old
 
 
 def test_what_comes_back_beside_a_short_array_has_its_own_vectors(location: CacheLocation) -> None:

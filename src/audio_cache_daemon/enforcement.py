@@ -217,7 +217,6 @@ def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, 
         report = replace(report, messages=(*report.messages, describe_waiting(target.settings.writer)))
     elif len(plan.rows):
         check_alignment(plan.inventory)
-        report = replace(report, messages=(*report.messages, *_zeroed(plan)))
     # Also when nothing goes: what is too old leaves the trash all the same.
     make_room_in_trash(target, planned_bytes(plan), plan.now, log)
     done, saved = _Done(plan), None
@@ -229,6 +228,8 @@ def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, 
         _carry_out(done, _outcomes(target, request, plan), log, listener, is_live=is_live)
     if done.changed and plan.inventory.rows.decoded is not None:
         forget_decodings(plan.inventory, done.changed)
+    if done.dropped and not is_live:
+        report = replace(report, messages=(*report.messages, *_zeroed(plan)))
     report = replace(report, outcome=done.counts, evicted=done.by_rule, denied=done.denied)
     if done.left:
         rest = f"told to stop, the run left {done.left:,} of its evictions to the next one, which begins with them"

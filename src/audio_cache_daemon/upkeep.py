@@ -20,6 +20,7 @@ from audio_cache_daemon.eviction.release import open_in_trash, release_files
 from audio_cache_daemon.eviction.retire import mark_retired, note_verified, save_what_was_short, zero_rows
 from audio_cache_daemon.eviction.space import free_bytes
 from audio_cache_daemon.eviction.trash import TrashedRun, empty_run, expired_runs, list_trash
+from audio_cache_daemon.findings import counted
 from audio_cache_daemon.index_times import last_index_change
 from audio_cache_daemon.location import BGE_TEXT_NAME, CLAP_AUDIO_NAME, STATE_DIRECTORY, CacheLocation
 from audio_cache_daemon.model import Bools, Inventory, ItemState, OutcomeKind, Plan
@@ -204,7 +205,8 @@ def _empty(location: CacheLocation, run: TrashedRun, log: AuditLog) -> None:
 def compact(inventory: Inventory, target: Target, request: RunRequest, log: AuditLog) -> Dropped:
     """Drop the retired rows, as one rewrite of the index. Only while the generator can't add an item."""
     location, kept = inventory.location, inventory.rows.state != ItemState.RETIRED
-    dropped = Dropped(int((~kept).sum()), count_zeroed(inventory, kept))
+    # Without a rewrite nothing gets zeros.
+    dropped = Dropped() if kept.all() else Dropped(int((~kept).sum()), count_zeroed(inventory, kept))
     if dropped.rows:
         check_alignment(inventory)
         log.append("compacted", detail={"rows": dropped.rows, "zeroed": dropped.zeroed})
@@ -267,8 +269,8 @@ def describe_upkeep(released: Released, dropped: Dropped, again: int) -> Iterato
 def describe_zeroed(rows: int) -> str:
     """What became of an array that lacked rows, in words."""
     return (
-        f"{BGE_TEXT_NAME} lacked rows, as after a crash of the generator: {rows:,} items got zeros there, since it "
-        f"isn't known which vectors are theirs; the old file is kept in {STATE_DIRECTORY}"
+        f"{BGE_TEXT_NAME} lacked rows, as after a crash of the generator: {counted(rows, 'item')} got zeros there, "
+        f"since it isn't known which vectors are theirs; the old file is kept in {STATE_DIRECTORY}"
     )
 
 

@@ -87,7 +87,7 @@ def write_durably(path: Path, content: bytes) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Replace a file of ours at once: after a crash it has its old content or the new, or isn't there, never a part.
 
-    For what is only believed if it is there and fits: a flush less, of which each is a tenth of a small run.
+    For what is only believed if it is there and fits: it saves a flush.
     """
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)
