@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-_ROWS_AT_ONCE = 4096
+T = TypeVar("T", bound=np.generic)
+
+_ROWS_AT_ONCE = 1024
+"""So few that their values are still in the processor's second-level cache when they are taken."""
 
 
 def parts(count: int, size: int = 2**16) -> Iterator[slice]:
@@ -33,6 +36,12 @@ def look_up(table: NDArray[np.bool_], numbers: NDArray[np.integer]) -> NDArray[n
     for some in parts(len(numbers)):
         found[some] = table.take(numbers[some])
     return found
+
+
+def distinct(values: NDArray[T]) -> NDArray[T]:
+    """The distinct values in order. So does np.unique, whose first call loads numpy.ma: 20 ms of each command."""
+    ordered = np.sort(values)
+    return np.concatenate([ordered[:1], ordered[1:][ordered[1:] != ordered[:-1]]])
 
 
 def are_among(values: NDArray[Any], ordered: NDArray[Any]) -> NDArray[np.bool_]:

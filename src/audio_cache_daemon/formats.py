@@ -28,7 +28,7 @@ _COMPARED_BYTES = 4096
 """The writer only appends. So much of the beginning, and of what was read last, must still be there to believe it."""
 
 _HEADER_BYTES = 4096
-_READ_BYTES = 2**20
+_READ_BYTES = 2**18
 _GAP_BYTES = 2**14
 _OVERLONG_LINE = b"\0 a line over MAX_ROW_BYTES"
 
@@ -84,6 +84,7 @@ class RowProblem(msgspec.Struct):
 _TEXT_FIELDS = ("path", "prompt", "prompt_norm")
 _NUMBER_FIELDS = ("duration_s", "clap_similarity", "timestamp", "ts", "dur")
 _row_decoder = msgspec.json.Decoder(Row)
+_empty_digest = hashlib.blake2b(digest_size=8)
 
 
 def line_ends(block: bytes) -> Ints:
@@ -223,7 +224,9 @@ def row_key(line: bytes, occurrence: int) -> int:
 
 
 def _digest_row(line: bytes, occurrence: int) -> hashlib.blake2b:
-    return hashlib.blake2b(b"%b\n%d" % (line.rstrip(b"\r\n"), occurrence), digest_size=8)
+    digest = _empty_digest.copy()  # Half the time of a new one.
+    digest.update(line.rstrip(b"\r\n") + b"\n%d" % occurrence)
+    return digest
 
 
 def read_keys(descriptor: int, offset: Ints, rows: Ints) -> NDArray[np.uint64]:
@@ -292,7 +295,6 @@ def row_offsets(info: ArrayInfo) -> Ints:
 def array_header(info: ArrayInfo, rows: int) -> bytes:
     """A header like that of `info`, for `rows` rows; (0, width) when there are none, as the writer needs it."""
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        stream, {"descr": info.dtype, "fortran_order": False, "shape": (rows, info.width)}
-    )
+    header = {"descr": info.dtype, "fortran_order": False, "shape": (rows, info.width)}
+    np.lib.format.write_array_header_1_0(stream, header)
     return stream.getvalue()

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_cache_daemon.columns import distinct
 from audio_cache_daemon.errors import ConfigError
 from audio_cache_daemon.heap import give_back_memory
 from audio_cache_daemon.own_files import Number, decode_own, encode_own
@@ -113,7 +114,7 @@ def read_plans(path: Path) -> tuple[Reviewed, ...]:
 
 
 def _ordered_keys(items: Iterable[ReviewedItem]) -> NDArray[np.uint64]:
-    keys = np.unique(np.fromiter((item.key() for item in items), np.uint64))
+    keys = distinct(np.fromiter((item.key() for item in items), np.uint64))
     # What it grew through lies in the heap: of a million items 30 MB.
     give_back_memory()
     return keys

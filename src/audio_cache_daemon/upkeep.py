@@ -11,6 +11,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from audio_cache_daemon.cache.vectors import check_alignment, check_rows, index_fault
+from audio_cache_daemon.columns import distinct
 from audio_cache_daemon.config.settings import WriterSettings
 from audio_cache_daemon.eviction.compact import compact_retired
 from audio_cache_daemon.eviction.execution import Execution
@@ -95,7 +96,7 @@ def retire_again(inventory: Inventory, target: Target, log: AuditLog, started: s
     runs = load_retired(location)
     if not runs or index_fault(inventory) is not None:
         return 0
-    undone = np.unique(retired.row[retired.undone])
+    undone = distinct(retired.row[retired.undone])
     if len(undone):
         check_rows(inventory, undone)
         log.append("retired", detail={"again": len(undone)})
@@ -104,7 +105,7 @@ def retire_again(inventory: Inventory, target: Target, log: AuditLog, started: s
     unsure |= set(retired.run[retired.undone].tolist())
     if unsure:
         save_what_was_short(inventory)
-        written = zero_rows(inventory, np.unique(retired.row[retired.row >= 0]))
+        written = zero_rows(inventory, distinct(retired.row[retired.row >= 0]))
         started = last_start(generator_of(target.settings.writer))
         mark_retired(location, [runs[number].directory for number in sorted(unsure)], written, started)
     else:

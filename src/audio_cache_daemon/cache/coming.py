@@ -6,9 +6,9 @@ import os
 from collections import Counter
 from contextlib import suppress
 
-import numpy as np
 from msgspec.structs import replace
 
+from audio_cache_daemon.columns import distinct
 from audio_cache_daemon.location import CacheLocation, Root
 from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, read_note, summarize_manifest
 from audio_cache_daemon.model import Retired
@@ -39,6 +39,6 @@ def _pending_bytes(location: CacheLocation, retired: Retired) -> Counter[bytes]:
     for run in load_retired(location) if retired.pending.any() else ():
         waits = retired.pending[first : first + len(run)]
         first += len(run)
-        for root in np.unique(run.columns["root"][waits]).tolist():
+        for root in distinct(run.columns["root"][waits]).tolist():
             found[run.note.roots[root]] += int(run.columns["size"][waits & (run.columns["root"] == root)].sum())
     return found

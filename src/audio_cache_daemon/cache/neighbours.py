@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from audio_cache_daemon.cache.hashes import Hashes
 from audio_cache_daemon.cache.names import names_in
-from audio_cache_daemon.columns import are_among
+from audio_cache_daemon.columns import are_among, distinct
 from audio_cache_daemon.formats import Row, decode_row, decode_rows, iter_blocks, line_ends
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import Ints
@@ -51,7 +51,7 @@ def read_neighbours(location: CacheLocation, others: Sequence[CacheLocation]) ->
         names.append(neighbour.names.column())
         if not neighbour.is_whole:
             unreadable = f"cache {other.name} shares an audio root and has lines that can't be read"
-    return NeighbourNames(np.unique(np.concatenate(keys)), np.concatenate(names), unreadable, unknown)
+    return NeighbourNames(distinct(np.concatenate(keys)), np.concatenate(names), unreadable, unknown)
 
 
 def _share_a_root(one: CacheLocation, other: CacheLocation) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from audio_cache_daemon.cache.listing import is_plain_file
 from audio_cache_daemon.cache.neighbours import NeighbourNames
 from audio_cache_daemon.cache.walk import Walk
-from audio_cache_daemon.columns import are_among
+from audio_cache_daemon.columns import are_among, distinct
 from audio_cache_daemon.location import is_leftover_name, is_written_name
 from audio_cache_daemon.model import Bools, Ints, Rows, StrayKind, Strays
 from audio_cache_daemon.paths import Folder, Folders
@@ -58,7 +58,7 @@ def find_strays(folders: Folders, walk: Walk, named: Bools, unresolved_names: In
     paths: list[str] = []
 
     def numbers() -> Iterator[tuple[int, int, int, float, int, int]]:
-        for number in np.unique(folder).tolist():
+        for number in distinct(folder).tolist():
             for stray in _look_into(folders, walk.folders[number], key[folder == number], unresolved_names, names):
                 paths.append(stray.path)
                 yield stray.numbers
@@ -132,7 +132,7 @@ def why_orphans_undecidable(rows: Rows, strays: Strays, neighbours: NeighbourNam
         return "some lines of meta.jsonl can't be read, so which files they name can't be told"
     if len(rows) == 0 and orphans.any():
         return "the index is empty while there are audio files"
-    for root in np.unique(strays.root[orphans]).tolist():
+    for root in distinct(strays.root[orphans]).tolist():
         is_named = np.zeros(rows.file_count(), np.bool_)
         is_named[rows.file[(rows.root == root) & rows.present()]] = True
         files = int(is_named.sum())

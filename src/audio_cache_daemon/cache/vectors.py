@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.index import ProblemLog
-from audio_cache_daemon.columns import parts
+from audio_cache_daemon.columns import distinct, parts
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.formats import identify, read_array_info, read_vectors
 from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, CLAP_AUDIO_NAME, CLAP_NAMES, CLAP_TEXT_NAME
@@ -91,7 +91,7 @@ def check_rows(inventory: Inventory, rows: Ints) -> None:
         some = rows[part]
         after = np.minimum(np.searchsorted(scored, some), len(scored) - 1)
         before = np.maximum(np.searchsorted(scored, some, side="right") - 1, 0)
-        witnesses = np.union1d(scored[after], scored[before])
+        witnesses = distinct(np.concatenate([scored[after], scored[before]]))
         text, audio = (_read_vectors(inventory, name, witnesses) for name in CLAP_NAMES)
         wrong = witnesses[contradicts(text, audio, inventory.rows.quality[witnesses])]
         if len(wrong):

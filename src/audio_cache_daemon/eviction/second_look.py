@@ -12,7 +12,7 @@ from typing import NamedTuple, Self, TypedDict
 
 import numpy as np
 
-from audio_cache_daemon.columns import iter_rows, look_up
+from audio_cache_daemon.columns import distinct, iter_rows, look_up
 from audio_cache_daemon.decoder import Decoder
 from audio_cache_daemon.eviction.directories import create_file
 from audio_cache_daemon.eviction.execution import Execution
@@ -237,7 +237,7 @@ def write_manifest(plan: Plan, directory: Path, execution: Execution) -> Generat
     """
     kept = np.ones(len(plan.inventory.rows), np.bool_)
     rows, strays = plan.inventory.rows.root[plan.rows.subject], plan.inventory.strays.root[plan.strays.subject]
-    roots = np.unique(np.concatenate([rows, strays]))
+    roots = distinct(np.concatenate([rows, strays]))
     closed = find_closed_roots(plan.inventory.location, roots[roots >= 0].tolist()) if execution.to_trash else {}
     with SecondLook(plan, closed) as look, create_file(directory / MANIFEST_NAME) as manifest:
         for result in look.entries():

@@ -35,14 +35,13 @@ def _iter_rows(plan: Plan, limit: int | None) -> Iterator[EvictionView]:
     subject = evictions.subject[:limit]
     reasons = (column[:limit] for column in (evictions.rule, evictions.value, evictions.threshold, evictions.bytes))
     measured, known = iter_rows(*reasons), iter_rows(rows.timestamp, rows.quality, at=subject)
+    rules = plan.rules
     with RowReader(plan.inventory) as reader:
         reads = reader.read(subject)
-        for read, reason, (timestamp, quality) in zip(reads, measured, known, strict=True):
-            rule, value, threshold, size = reason
-            item = AuditItem(read.id, read.number, read.path, read.prompt, timestamp, quality, size)
-            yield EvictionView(
-                item, plan.rules[rule].name, make_reason(plan.rules[rule], value, threshold, read.prompt)
-            )
+        for read, (number, value, threshold, size), (timestamp, quality) in zip(reads, measured, known, strict=True):
+            rule, prompt = rules[number], read.prompt
+            item = AuditItem(read.id, read.number, read.path, prompt, timestamp, quality, size)
+            yield EvictionView(item, rule.name, make_reason(rule, value, threshold, prompt))
 
 
 def _iter_strays(plan: Plan) -> Iterator[EvictionView]:

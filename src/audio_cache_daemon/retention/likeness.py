@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_cache_daemon.columns import parts
+from audio_cache_daemon.columns import distinct, parts
 from audio_cache_daemon.model import Bools, Floats, Ints, Sounds
 from audio_cache_daemon.retention.judgement import rank_in_groups
 
@@ -45,7 +45,7 @@ def find_copies(sounds: Sounds, order: Ints, group: NDArray[np.int32], protected
     _compare_groups(sounds, small, (group, protected), similarity, copies)
     large = order[sizes[group[order]] > _SMALL_GROUP]
     settled = _settled(sounds, protected, similarity)
-    for number in np.unique(group[large]).tolist():
+    for number in distinct(group[large]).tolist():
         members = large[group[large] == number]
         if np.count_nonzero(~settled[members]) <= _NEWS:
             _compare_news(sounds, members, (settled, protected), similarity, copies)
