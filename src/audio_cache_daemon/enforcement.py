@@ -20,6 +20,7 @@ from audio_cache_daemon.eviction.memory import forget_decodings, remember, save_
 from audio_cache_daemon.eviction.retire import clear_unfinished, forget_finished, retire_items
 from audio_cache_daemon.eviction.space import has_room
 from audio_cache_daemon.model import (
+    Bools,
     Evictions,
     Outcome,
     OutcomeCounts,
@@ -242,19 +243,22 @@ def _act(target: Target, request: RunRequest, log: AuditLog, report: RunReport, 
 
 def _zeroed(plan: Plan) -> Iterator[str]:
     """What the rewrite makes of an array that lacks rows, in words."""
-    kept = np.ones(len(plan.inventory.rows), np.bool_)
-    kept[plan.rows.subject] = False
-    zeroed = count_zeroed(plan.inventory, kept)
+    zeroed = count_zeroed(plan.inventory, _staying(plan))
     if zeroed:
         yield describe_zeroed(zeroed)
+
+
+def _staying(plan: Plan) -> Bools:
+    """The rows that the plan leaves."""
+    staying = np.ones(len(plan.inventory.rows), np.bool_)
+    staying[plan.rows.subject] = False
+    return staying
 
 
 def _outcomes(target: Target, request: RunRequest, plan: Plan) -> Generator[Outcome, None, None]:
     """Carry the plan out: all at once, or, where rows can't be dropped, files without rows first."""
     execution = Execution(request.run, to_trash=target.settings.policy.trash.keep > 0)
-    kept = np.ones(len(plan.inventory.rows), np.bool_)
-    kept[plan.rows.subject] = False
-    if not retires(target, plan) and (kept.all() or has_room(plan.inventory, kept)):
+    if not retires(target, plan) and (not len(plan.rows) or has_room(plan.inventory, _staying(plan))):
         yield from execute_plan(plan, execution)
         return
     if len(plan.strays):

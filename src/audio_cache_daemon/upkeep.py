@@ -106,8 +106,8 @@ def retire_again(inventory: Inventory, target: Target, log: AuditLog, started: s
     if unsure:
         save_what_was_short(inventory)
         written = zero_rows(inventory, distinct(retired.row[retired.row >= 0]))
-        started = last_start(generator_of(target.settings.writer))
-        mark_retired(location, [runs[number].directory for number in sorted(unsure)], written, started)
+        since = last_start(generator_of(target.settings.writer))
+        mark_retired(location, [runs[number].directory for number in sorted(unsure)], written, since)
     else:
         note_verified(location, {name: info.identity for name, info in inventory.whole_arrays().items()})
     return len(undone)
