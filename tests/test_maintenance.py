@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.errors import AuditError, CacheUnreadableError, InconsistentIndexError, UnsafePlanError
+from audio_cache_daemon.eviction.memory import save_memory
 from audio_cache_daemon.location import STATE_DIRECTORY, CacheLocation
 from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
 from audio_cache_daemon.model import Plan, RunReport, RunResult
@@ -17,6 +18,7 @@ from audio_cache_daemon.reporting.audit_reader import read_records, verify_chain
 from audio_cache_daemon.reporting.audit_record import Record, log_files
 from audio_cache_daemon.request import Listener, RunRequest, Target
 from audio_cache_daemon.retention.policy import InState, Limits, MaxAge, Pattern, Policy, Rule
+from audio_cache_daemon.state import load_memory
 from builders import NOW, CacheBuilder
 
 POLICY = Policy(
@@ -144,6 +146,21 @@ def test_sentinels_refuse_with_nothing_changed(tmp_path: Path) -> None:
     lines = (location.path / "meta.jsonl").read_bytes().splitlines(keepends=True)
     (location.path / "meta.jsonl").write_bytes(b"".join(lines[:2]))
     assert _refusals_of(where, tmp_path) == ["index_shrank"]
+
+
+def test_a_volume_that_has_another_device_number_is_the_same_by_its_files(tmp_path: Path) -> None:
+    """As a network mount after each restart. Another directory, by its inode, is refused, with the same files in it."""
+    location = make_cache(tmp_path).write()
+    where = target(location, replace(POLICY, rules=(Rule("old", MaxAge(1e9)),)))
+    assert run(where).result == RunResult.NOOP
+    known = load_memory(location)
+    assert known is not None
+    ((root, (device, inode)),) = known.roots.items()
+    save_memory(location, replace(known, roots={root: (device + 1, inode)}))
+    assert run(where).result == RunResult.NOOP
+    assert load_memory(location) == known
+    save_memory(location, replace(known, roots={root: (device, inode + 1)}))
+    assert _refusals_of(where, tmp_path) == ["root_replaced"]
 
 
 def _refusals_of(where: Target, directory: Path, now: float = NOW) -> list[str]:

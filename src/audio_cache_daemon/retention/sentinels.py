@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from audio_cache_daemon.location import Root
 from audio_cache_daemon.model import Inventory, ItemState, Memory, Refusal
 from audio_cache_daemon.units import format_time
 
@@ -18,6 +17,9 @@ CLOCK_TOLERANCE_SECONDS = 60.0
 
 SHRUNK_BELOW = 0.5
 """An index that lost more than this share of its rows since the last good run was replaced, not cleaned."""
+
+_LOST_SHARE = 10
+"""On another device a directory is the one of before if one in so many of its files is gone, and no more."""
 
 
 def check_sentinels(
@@ -56,7 +58,7 @@ def _wrong_roots(inventory: Inventory, memory: Memory | None) -> Iterator[Refusa
             # A root that never was there and that no row names is a path still to be filled.
             if known is not None or np.any(named == number):
                 yield Refusal("root_gone", f"the audio root {root.path} isn't there; {how_to_go_on}")
-        elif known is not None and known != _identity(root):
+        elif known is not None and not _is_known(inventory, number, known):
             yield Refusal(
                 "root_replaced", f"the audio root {root.path} is another directory than before; {how_to_go_on}"
             )
@@ -64,8 +66,22 @@ def _wrong_roots(inventory: Inventory, memory: Memory | None) -> Iterator[Refusa
             yield Refusal("root_empty", f"none of the files that rows name in {root.path} is there; {how_to_go_on}")
 
 
-def _identity(root: Root) -> tuple[int, int]:
-    return (root.device or 0, root.inode or 0)
+def _is_known(inventory: Inventory, number: int, known: tuple[int, int]) -> bool:
+    """Whether an audio root is the directory of this device and inode.
+
+    A volume has another device number whenever it is mounted (network file systems, Btrfs, overlays), and a disk
+    perhaps after a restart. Then the files that rows name tell: those that weren't missing before are there.
+    """
+    rows, root = inventory.rows, inventory.roots[number]
+    device, inode = known
+    if device == root.device or inode != root.inode:
+        return known == (root.device, root.inode)
+    here = rows.root == number
+    found = int((here & rows.present()).sum())
+    lost = int((here & rows.missing() & np.isnan(rows.missing_since)).sum())
+    if found + lost == 0:
+        return not np.any(inventory.strays.root == number)
+    return lost * _LOST_SHARE <= found + lost
 
 
 def _clock_set_back(memory: Memory, now: float) -> Iterator[Refusal]:
