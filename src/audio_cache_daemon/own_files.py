@@ -104,3 +104,16 @@ def give_to(descriptor: int, owner: int, group: int) -> bool:
 def lacks_mode(status: os.stat_result, mode: int) -> bool:
     """Whether what we made was left without its mode: a process can be killed between the making and the giving."""
     return status.st_uid == os.geteuid() and status.st_mode & mode != mode
+
+
+def sync_directory(path: Path) -> None:
+    """Make names that were added, exchanged or removed survive a crash."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems, mostly of networks, can't do that with a directory, and keep names as well as they can.
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(descriptor)

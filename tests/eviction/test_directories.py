@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from faults_calls import HeldThread
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, open_state_directory
 from audio_cache_daemon.location import STATE_DIRECTORY
+from audio_cache_daemon.own_files import sync_directory
 
 SERVICE, GROUP = 12345, 34567
 
@@ -48,6 +50,13 @@ def test_a_set_group_id_bit_that_may_not_be_set_is_inherited(shared: Path) -> No
             lambda: make_state_directory(shared, "trash"), lambda call: errno.EPERM if call.name == "fchmod" else 0
         )
     assert [mode(shared / STATE_DIRECTORY / name) for name in ("", "trash")] == [0o2770] * 2
+
+
+@pytest.mark.parametrize(("code", "fails"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_file_system_that_cant_sync_directories_is_taken_as_it_is(shared: Path, code: int, fails: bool) -> None:
+    """Some network file systems can't (EINVAL), as /proc can't. What fails otherwise, fails."""
+    with HeldThread(shared) as thread, pytest.raises(OSError, match="Input") if fails else nullcontext():
+        thread.run(lambda: sync_directory(shared), lambda call: code if call.name == "fsync" else 0)
 
 
 def test_a_directory_that_a_kill_left_closed_is_opened(shared: Path) -> None:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.location import STATE_DIRECTORY
-from audio_cache_daemon.own_files import lacks_mode, own_like
+from audio_cache_daemon.own_files import lacks_mode, own_like, sync_directory
 
 
 def make_state_directory(parent: Path, *below: str) -> Path:
@@ -67,15 +67,6 @@ def create_file(path: Path) -> BinaryIO:
         file.close()
         raise
     return file
-
-
-def sync_directory(path: Path) -> None:
-    """Make names that were added, exchanged or removed survive a crash."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_durably(path: Path, content: bytes) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from audio_cache_daemon.errors import MaintenanceError
-from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory
+from audio_cache_daemon.eviction.directories import make_state_directory
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.manifest import save_note, save_rows
 from audio_cache_daemon.eviction.reconcile import reconcile
@@ -30,6 +30,7 @@ from audio_cache_daemon.eviction.taking import take_entries_away
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, RunNote, read_manifest
 from audio_cache_daemon.model import Outcome, Plan
+from audio_cache_daemon.own_files import sync_directory
 
 
 def execute_plan(plan: Plan, execution: Execution) -> Generator[Outcome, None, None]:

@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 
 from audio_cache_daemon.errors import MaintenanceError
-from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory, write_durably
+from audio_cache_daemon.eviction.directories import make_state_directory, write_durably
 from audio_cache_daemon.location import CacheLocation
+from audio_cache_daemon.own_files import sync_directory
 
 COMMAND_SECONDS = 90.0
 """How long a stop or start may take: systemd's own limit for either."""

@@ -8,8 +8,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from audio_cache_daemon.eviction.directories import sync_directory
 from audio_cache_daemon.model import FileIdentity, OutcomeKind
+from audio_cache_daemon.own_files import sync_directory
 from audio_cache_daemon.retired import UNFINISHED
 
 _BLOCK_BYTES = 2**20

@@ -14,7 +14,7 @@ import numpy as np
 
 from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
 from audio_cache_daemon.eviction.changes import Copied, FileChange, Kept, Part, Zeros
-from audio_cache_daemon.eviction.directories import create_file, make_state_directory, sync_directory, write_durably
+from audio_cache_daemon.eviction.directories import create_file, make_state_directory, write_durably
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.journal import read_journal
 from audio_cache_daemon.eviction.ranges import copy_ranges, kept_ranges, write_all
@@ -23,6 +23,7 @@ from audio_cache_daemon.findings import RepairPlan
 from audio_cache_daemon.formats import array_header, identify, row_offsets
 from audio_cache_daemon.location import META_NAME
 from audio_cache_daemon.model import Ints
+from audio_cache_daemon.own_files import sync_directory
 from audio_cache_daemon.paths import open_regular
 
 REPAIRS = "repairs"

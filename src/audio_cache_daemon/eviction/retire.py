@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
-from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory, write_durably, write_whole
+from audio_cache_daemon.eviction.directories import make_state_directory, write_durably, write_whole
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.manifest import save_note, save_rows
 from audio_cache_daemon.eviction.overwrite import overwrite_rows
@@ -27,7 +27,7 @@ from audio_cache_daemon.formats import array_header, identify, read_array_info, 
 from audio_cache_daemon.location import CLAP_AUDIO_NAME, META_NAME, CacheLocation
 from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, ManifestEntry, RunNote, read_manifest
 from audio_cache_daemon.model import ArrayInfo, Bools, FileIdentity, Ints, Inventory, Outcome, OutcomeKind, Plan
-from audio_cache_daemon.own_files import own_subdirectories
+from audio_cache_daemon.own_files import own_subdirectories, sync_directory
 from audio_cache_daemon.paths import open_regular
 from audio_cache_daemon.retired import (
     MARK_NAME,

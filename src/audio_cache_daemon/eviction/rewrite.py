@@ -21,7 +21,7 @@ from pathlib import Path
 from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
 from audio_cache_daemon.eviction.build import build_files, copy_permissions
 from audio_cache_daemon.eviction.changes import Addition, FileChange, changes_of
-from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory
+from audio_cache_daemon.eviction.directories import make_state_directory
 from audio_cache_daemon.eviction.exchange import exchange, settle
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.journal import (
@@ -41,6 +41,7 @@ from audio_cache_daemon.eviction.journal import (
 from audio_cache_daemon.formats import read_array_info
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import Bools, FileIdentity, Inventory
+from audio_cache_daemon.own_files import sync_directory
 from audio_cache_daemon.paths import open_regular
 
 __all__ = [

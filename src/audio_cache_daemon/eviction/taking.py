@@ -14,12 +14,13 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from audio_cache_daemon.errors import MaintenanceError
-from audio_cache_daemon.eviction.directories import make_state_directory, sync_directory
+from audio_cache_daemon.eviction.directories import make_state_directory
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.removal import take_away
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.manifest import TRASH, ManifestEntry
 from audio_cache_daemon.model import FileIdentity, Outcome, OutcomeKind
+from audio_cache_daemon.own_files import sync_directory
 from audio_cache_daemon.paths import Folders
 
 _BATCH = 128

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from audio_cache_daemon.errors import AuditError
 from audio_cache_daemon.location import STATE_DIRECTORY
-from audio_cache_daemon.own_files import give_to, lacks_mode, own_like
+from audio_cache_daemon.own_files import give_to, lacks_mode, own_like, sync_directory
 from audio_cache_daemon.reporting.audit_record import (
     COMPRESSED,
     EMPTY_HEAD,
@@ -177,7 +177,7 @@ def _open_for_append(path: Path) -> int:
         # What root does by hand mustn't lock out the service, whose directory it is.
         directory = path.parent.stat()
         give_to(descriptor, directory.st_uid, directory.st_gid)
-    _flush_directory(path.parent)
+    sync_directory(path.parent)
     return descriptor
 
 
@@ -186,15 +186,6 @@ def _open_to_the_group(descriptor: int, log: os.stat_result, directory: os.stat_
     mode = directory.st_mode & 0o666
     if log.st_size == 0 or lacks_mode(log, mode):
         own_like(descriptor, directory, mode)
-
-
-def _flush_directory(directory: Path) -> None:
-    """Make new names in a directory survive a crash."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _find_end(descriptor: int, path: Path) -> tuple[Head, int]:
