@@ -17,9 +17,8 @@ _NAME = "decodings.json"
 
 
 class FileKey(NamedTuple):
-    """A file as it was when it was decoded."""
+    """A file as it was when it was decoded, without its device, whose number changes when a volume is mounted again."""
 
-    device: Number
     inode: Number
     size: Number
     mtime_ns: Number
@@ -42,7 +41,7 @@ UNDECODABLE = Decoding(DecodingState.UNDECODABLE)
 
 
 class _DecodingsFile(msgspec.Struct, frozen=True):
-    version: Literal[1]
+    version: Literal[2]
     decodings: list[tuple[FileKey, Decoding]]
 
 
@@ -51,7 +50,7 @@ class Decodings(Remembered[FileKey, Decoding]):
 
     def encode(self) -> bytes:
         """The content of the file."""
-        return encode_own(_DecodingsFile(1, self.entries()))
+        return encode_own(_DecodingsFile(2, self.entries()))
 
 
 def decodings_path(location: CacheLocation) -> Path:

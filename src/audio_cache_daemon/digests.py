@@ -16,17 +16,19 @@ _NAME = "digests.json"
 
 
 class ContentKey(NamedTuple):
-    """A file as it was when it was read, and whether the whole of it was, or its beginning."""
+    """A file as it was when it was read, and whether the whole of it was, or its beginning.
+
+    Without its device, whose number changes when a volume is mounted again.
+    """
 
     whole: bool
-    device: Number
     inode: Number
     size: Number
     mtime_ns: Number
 
 
 class _DigestsFile(msgspec.Struct, frozen=True):
-    version: Literal[1]
+    version: Literal[2]
     digests: list[tuple[ContentKey, Number]]
 
 
@@ -38,7 +40,7 @@ class Digests(Remembered[ContentKey, int]):
 
     def encode(self) -> bytes:
         """The content of the file."""
-        return encode_own(_DigestsFile(1, self.entries()))
+        return encode_own(_DigestsFile(2, self.entries()))
 
 
 def digests_path(location: CacheLocation) -> Path:

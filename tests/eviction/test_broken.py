@@ -73,7 +73,7 @@ def test_what_is_remembered_wrongly_costs_nobody_a_file(location: CacheLocation)
     [whole] = [path for path in audio_files(location) if "whole" in path.name]
     status = whole.stat()
     readings = Readings()
-    key = FileKey(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    key = FileKey(status.st_ino, status.st_size, status.st_mtime_ns)
     readings.decodings.note(key, Decoding(DecodingState.DECODED, seconds=2.0))
     save_readings(location, readings)
     report = run_policy(location, POLICY)

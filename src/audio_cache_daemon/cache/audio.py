@@ -18,11 +18,6 @@ class AudioFiles:
         self._resolver = resolver
         self._folders = folders
 
-    def devices(self, rows: Rows, subset: Ints) -> list[int]:
-        """The device of each of these rows' files."""
-        of_root = [root.device or 0 for root in self._folders.roots]
-        return [of_root[root] for root in rows.root[subset].tolist()]
-
     def open_each(self, rows: Rows, subset: Ints) -> Iterator[tuple[int, str] | None]:
         """For each of these rows (ascending) a descriptor, to be closed by the caller, and the file's name.
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from audio_cache_daemon.cache.audio import AudioFiles
 from audio_cache_daemon.cache.beside import beside
+from audio_cache_daemon.columns import iter_rows
 from audio_cache_daemon.digests import ContentKey, Digests
 from audio_cache_daemon.model import Ints, ItemState, Rows
 
@@ -77,10 +78,9 @@ class ContentReader:
         return [_read(keys[place], file) for place, file in zip(places, opened, strict=True)]
 
     def _keys(self, rows: Rows, subset: Ints, *, whole: bool) -> Iterator[ContentKey]:
-        columns = (rows.inode[subset].tolist(), rows.size[subset].tolist(), rows.mtime_ns[subset].tolist())
-        for device, inode, size, mtime_ns in zip(self._audio.devices(rows, subset), *columns, strict=True):
+        for inode, size, mtime_ns in iter_rows(rows.inode, rows.size, rows.mtime_ns, at=subset):
             # Of a short file the beginning is the whole.
-            yield ContentKey(whole and size > _PREFIX_BYTES, device, inode, size, mtime_ns)
+            yield ContentKey(whole and size > _PREFIX_BYTES, inode, size, mtime_ns)
 
 
 def _read(key: ContentKey, opened: tuple[int, str] | None) -> int:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from itertools import starmap
 
 import numpy as np
 from msgspec.structs import replace
 
 from audio_cache_daemon.cache.audio import AudioFiles
+from audio_cache_daemon.columns import iter_rows
 from audio_cache_daemon.decoder import Decoder
 from audio_cache_daemon.decodings import Decodings, FileKey
-from audio_cache_daemon.model import Decoded, DecodingState, Ints, Rows
+from audio_cache_daemon.model import Decoded, DecodingState, Rows
 
 
 def decode_audio(rows: Rows, audio: AudioFiles, known: Decodings, seconds: float) -> Decoded:
@@ -20,7 +22,7 @@ def decode_audio(rows: Rows, audio: AudioFiles, known: Decodings, seconds: float
     there = np.flatnonzero(rows.present() & (rows.size > 0))
     # One row a file: rows that name one file share what is found.
     files = np.sort(there[np.unique(rows.file[there], return_index=True)[1]])
-    keys = list(_keys(rows, audio, files))
+    keys = list(starmap(FileKey, iter_rows(rows.inode, rows.size, rows.mtime_ns, at=files)))
     unknown = [place for place, key in enumerate(keys) if known.find(key) is None]
     opened = audio.open_each(rows, files[unknown or slice(0)])
     fault = _decode(opened, [keys[place] for place in unknown], known, seconds)
@@ -28,11 +30,6 @@ def decode_audio(rows: Rows, audio: AudioFiles, known: Decodings, seconds: float
     of_file = np.full(rows.file_count() + 1, len(files))
     of_file[rows.file[files]] = np.arange(len(files))
     return replace(_columns(keys, known).select(of_file[rows.file]), fault=fault)
-
-
-def _keys(rows: Rows, audio: AudioFiles, files: Ints) -> Iterator[FileKey]:
-    columns = (rows.inode[files].tolist(), rows.size[files].tolist(), rows.mtime_ns[files].tolist())
-    return map(FileKey, audio.devices(rows, files), *columns)
 
 
 def _decode(
@@ -60,7 +57,7 @@ def _decode_one(decoder: Decoder, file: tuple[int, str], key: FileKey, known: De
     finally:
         os.close(descriptor)
     # Not the one that was scanned, or changed while it was decoded: then it says nothing.
-    if decoding is not None and (status.st_ino, status.st_size, status.st_mtime_ns) == key[1:]:
+    if decoding is not None and (status.st_ino, status.st_size, status.st_mtime_ns) == key:
         known.note(key, decoding)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import starmap
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from msgspec.structs import replace
 
+from audio_cache_daemon.columns import iter_rows
 from audio_cache_daemon.decodings import Decodings, FileKey, decodings_path, load_decodings
 from audio_cache_daemon.digests import Digests, digests_path
 from audio_cache_daemon.errors import MaintenanceError
@@ -119,17 +121,8 @@ def forget_decodings(inventory: Inventory, rows: Sequence[int]) -> None:
     """Forget how the files of these rows decode: they are no longer what they were, whatever their times say."""
     columns, location = inventory.rows, inventory.location
     decodings = load_decodings(location)
-    decodings.forget(
-        {
-            FileKey(
-                inventory.roots[columns.root[row]].device or 0,
-                int(columns.inode[row]),
-                int(columns.size[row]),
-                int(columns.mtime_ns[row]),
-            )
-            for row in rows
-        }
-    )
+    places = np.array(rows, np.int64)
+    decodings.forget(set(starmap(FileKey, iter_rows(columns.inode, columns.size, columns.mtime_ns, at=places))))
     save_readings(location, Readings(decodings=decodings))
 
 
