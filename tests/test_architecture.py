@@ -26,6 +26,7 @@ BASE = {
     "findings",
     "formats",
     "heap",
+    "ids",
     "held",
     "units",
     "errors",
@@ -144,6 +145,20 @@ def test_only_eviction_removes_files(module: str) -> None:
         assert bool(found) == (module in REMOVES_TOO), found
 
 
+INODES = {
+    "paths.py": "inode_of, which all others ask",
+    "cache/listing.py": "the hottest loop of a scan, in which a call would show",
+}
+"""Modules that read the inode of a status, and why."""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_inodes_are_signed_numbers(module: str) -> None:
+    """A file system may use all 64 bits, which no column holds: two readings of one inode must agree."""
+    names = {node.attr for node in ast.walk(MODULES[module]) if isinstance(node, ast.Attribute)}
+    assert ("st_ino" in names) == (module in INODES)
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_functions_are_short_and_take_few_arguments(module: str) -> None:
     """Up to 40 lines, and five arguments by position."""
@@ -166,4 +181,4 @@ def test_the_rules_are_about_modules_that_exist() -> None:
     """A rule for a module that went away holds nothing."""
     parts = {part_of(module) for module in MODULES}
     assert parts == set(MAY_IMPORT)
-    assert set(REMOVES_TOO) <= set(MODULES)
+    assert {*REMOVES_TOO, *INODES} <= set(MODULES)

@@ -23,8 +23,8 @@ from audio_cache_daemon.formats import (
     line_ends,
     qualities,
     read_lines,
-    row_id,
 )
+from audio_cache_daemon.ids import row_id
 
 LINES = st.sampled_from(
     [

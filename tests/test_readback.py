@@ -11,7 +11,7 @@ import pytest
 from audio_cache_daemon import readback
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.errors import InconsistentIndexError
-from audio_cache_daemon.formats import row_id
+from audio_cache_daemon.ids import row_id
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import Inventory, ScanNeeds
 from audio_cache_daemon.readback import ReadRow, RowReader

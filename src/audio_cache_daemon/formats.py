@@ -1,4 +1,4 @@
-"""The writer's files: framing of rows, headers of arrays, identity of a file and of a row.
+"""The writer's files: framing of rows, headers of arrays, identity of a file.
 
 The format is the generator's and can't be changed: `meta.jsonl` has one JSON object a line, and the order of its
 lines is the order of the rows in the `.npy` arrays beside it.
@@ -6,7 +6,6 @@ lines is the order of the rows in the `.npy` arrays beside it.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import math
@@ -16,10 +15,10 @@ from typing import BinaryIO
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from audio_cache_daemon.columns import parts
 from audio_cache_daemon.model import ArrayInfo, FileIdentity, Floats, Ints
+from audio_cache_daemon.paths import inode_of
 
 MAX_ROW_BYTES = 16 * 2**20
 """A longer line is no row: it is passed over without being held in memory."""
@@ -84,7 +83,6 @@ class RowProblem(msgspec.Struct):
 _TEXT_FIELDS = ("path", "prompt", "prompt_norm")
 _NUMBER_FIELDS = ("duration_s", "clap_similarity", "timestamp", "ts", "dur")
 _row_decoder = msgspec.json.Decoder(Row)
-_empty_digest = hashlib.blake2b(digest_size=8)
 
 
 def line_ends(block: bytes) -> Ints:
@@ -213,42 +211,9 @@ def _read_ranges(descriptor: int, starts: Ints, ends: Ints, gap: int) -> Iterato
             yield block[start:end]
 
 
-def row_id(line: bytes, occurrence: int) -> str:
-    """What names an item across rewrites: a hash of its row's bytes, and which of the identical rows it is."""
-    return _digest_row(line, occurrence).hexdigest()
-
-
-def row_key(line: bytes, occurrence: int) -> int:
-    """The same as a number, of which many take less room."""
-    return int.from_bytes(_digest_row(line, occurrence).digest())
-
-
-def _digest_row(line: bytes, occurrence: int) -> hashlib.blake2b:
-    digest = _empty_digest.copy()  # Half the time of a new one.
-    digest.update(line.rstrip(b"\r\n") + b"\n%d" % occurrence)
-    return digest
-
-
-def read_keys(descriptor: int, offset: Ints, rows: Ints) -> NDArray[np.uint64]:
-    """The ids, as numbers, of the rows of these ascending numbers; those that repeat others go by the first of them."""
-    keys = (row_key(line, 0) for line in read_lines(descriptor, offset, rows))
-    return np.fromiter(keys, np.uint64, len(rows))
-
-
-def spell_keys(keys: NDArray[np.uint64]) -> list[str]:
-    """The ids that numbers stand for."""
-    text = keys.astype(">u8").tobytes().hex()
-    return [text[first : first + 16] for first in range(0, len(text), 16)]
-
-
-def stray_id(path: str) -> str:
-    """What names a file without a row: a hash of its absolute path."""
-    return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
-
-
 def identify(status: os.stat_result) -> FileIdentity:
     """The identity of a file from its `stat`."""
-    return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    return FileIdentity(status.st_dev, inode_of(status), status.st_size, status.st_mtime_ns)
 
 
 def sample_lines(descriptor: int, end: int) -> tuple[bytes, bytes]:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 _ROW = np.dtype([("id", "<u8"), ("until", "<f8"), ("timestamp", "<f8")])
 
 HeldRows: TypeAlias = NDArray[Any]
-"""In ascending order of the ids, as `formats.row_key` has them: `until` when (seconds since the epoch; inf: for good)
+"""In ascending order of the ids, as `ids.row_key` has them: `until` when (seconds since the epoch; inf: for good)
 nothing takes the row of each `id`, and the row's `timestamp` (NaN: none), by which it is looked for."""
 
 NONE_HELD: HeldRows = np.empty(0, _ROW)

@@ -8,6 +8,7 @@ import msgspec
 
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, STATE_DIRECTORY
 from audio_cache_daemon.own_files import Number, decode_own
+from audio_cache_daemon.paths import inode_of
 
 OWN_WRITES_NAME = "own-writes.json"
 
@@ -45,6 +46,6 @@ def last_index_change(cache: Path) -> float | None:
             status = (cache / name).stat()
         except OSError:
             continue
-        file = (status.st_ino, status.st_size, status.st_mtime_ns)
+        file = (inode_of(status), status.st_size, status.st_mtime_ns)
         times.append(generator_wrote(file, own.get(name)) / 1e9)
     return max(times, default=None)

@@ -20,6 +20,7 @@ import msgspec
 
 from audio_cache_daemon.errors import StateUnreadableError
 from audio_cache_daemon.own_files import Number, decode_own, is_path_below, is_plain_name
+from audio_cache_daemon.paths import inode_of
 
 TRASH = "trash"
 """The directory of evicted files, in a state directory."""
@@ -108,7 +109,7 @@ def summarize_manifest(path: Path, roots: int) -> ManifestSummary:
     It is read once, since nobody changes it any more: in a service that looks each minute a full trash is long.
     """
     found = path.stat()
-    return _summarize(path, roots, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+    return _summarize(path, roots, (found.st_dev, inode_of(found), found.st_size, found.st_mtime_ns))
 
 
 @lru_cache(maxsize=4096)

@@ -210,6 +210,14 @@ def path_parts(path: str) -> tuple[str, ...]:
     return tuple(part for part in path.split("/") if part not in ("", "."))
 
 
+def inode_of(status: os.stat_result) -> int:
+    """The inode of a file as a signed number, as columns have it.
+
+    Network and union file systems number files with all 64 bits: half of theirs are negative here.
+    """
+    return status.st_ino if status.st_ino < 2**63 else status.st_ino - 2**64
+
+
 def _look_at_root(path: Path) -> Root:
     try:
         status = path.stat()
@@ -219,7 +227,7 @@ def _look_at_root(path: Path) -> Root:
     if not stat.S_ISDIR(status.st_mode):
         return Root(path, None, None)
     # f_bavail: what an ordinary user can still write, without the file system's reserve.
-    return Root(path, status.st_dev, status.st_ino, disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
+    return Root(path, status.st_dev, inode_of(status), disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
 
 
 def _mount_points() -> frozenset[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from audio_cache_daemon.errors import ConfigError
 from audio_cache_daemon.eviction.pins_file import save_pins
-from audio_cache_daemon.formats import row_id
+from audio_cache_daemon.ids import row_id
 from audio_cache_daemon.model import Inventory, ItemState
 from audio_cache_daemon.pins import Pin, load_pins
 from audio_cache_daemon.planning import observe

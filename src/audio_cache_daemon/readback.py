@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from audio_cache_daemon.columns import are_among, iter_rows, look_up, parts
 from audio_cache_daemon.errors import InconsistentIndexError
-from audio_cache_daemon.formats import Row, decode_row, identify, read_lines, row_id, sample_lines
+from audio_cache_daemon.formats import Row, decode_row, identify, read_lines, sample_lines
+from audio_cache_daemon.ids import row_id
 from audio_cache_daemon.location import META_NAME
 from audio_cache_daemon.model import FileIdentity, Ints, Inventory, Rows
 from audio_cache_daemon.paths import open_regular

@@ -19,8 +19,9 @@ from audio_cache_daemon.eviction.recovery import recover
 from audio_cache_daemon.eviction.restore import Restored, restore_items
 from audio_cache_daemon.eviction.saved import SavedRun, TrashedItem, choose_items, read_run
 from audio_cache_daemon.eviction.trash import TrashedRun, empty_run
-from audio_cache_daemon.formats import creation_times, decode_row, row_key
+from audio_cache_daemon.formats import creation_times, decode_row
 from audio_cache_daemon.held import hold_rows, unpack_held
+from audio_cache_daemon.ids import row_key
 from audio_cache_daemon.index_times import last_index_change
 from audio_cache_daemon.location import BGE_TEXT_NAME
 from audio_cache_daemon.model import Bools, Floats, Inventory, Memory

@@ -14,7 +14,8 @@ from observing import bare_cache, problem_count, problems, scan, states, write_l
 
 from audio_cache_daemon.cache.scan import Surroundings, scan_cache
 from audio_cache_daemon.errors import CacheUnreadableError
-from audio_cache_daemon.formats import identify, read_keys, spell_keys
+from audio_cache_daemon.formats import identify
+from audio_cache_daemon.ids import read_keys, spell_keys
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.model import Memory, ScanNeeds
 from builders import CacheBuilder

@@ -18,6 +18,7 @@ from audio_cache_daemon.cache.beside import beside
 from audio_cache_daemon.columns import iter_rows
 from audio_cache_daemon.digests import ContentKey, Digests
 from audio_cache_daemon.model import Ints, ItemState, Rows
+from audio_cache_daemon.paths import inode_of
 
 _PREFIX_BYTES = 4096
 _BLOCK_BYTES = 2**20
@@ -105,7 +106,7 @@ def _digest_open(descriptor: int, key: ContentKey) -> int:
     else:
         digest.update(os.pread(descriptor, _PREFIX_BYTES, 0))
     status = os.fstat(descriptor)
-    if (status.st_ino, status.st_size, status.st_mtime_ns) != (key.inode, key.size, key.mtime_ns):
+    if (inode_of(status), status.st_size, status.st_mtime_ns) != (key.inode, key.size, key.mtime_ns):
         return 0
     return int.from_bytes(digest.digest(), "big", signed=True)
 

@@ -15,6 +15,7 @@ from audio_cache_daemon.columns import iter_rows
 from audio_cache_daemon.decoder import Decoder
 from audio_cache_daemon.decodings import Decodings, FileKey
 from audio_cache_daemon.model import Decoded, DecodingState, Rows
+from audio_cache_daemon.paths import inode_of
 
 
 def decode_audio(rows: Rows, audio: AudioFiles, known: Decodings, seconds: float) -> Decoded:
@@ -57,7 +58,7 @@ def _decode_one(decoder: Decoder, file: tuple[int, str], key: FileKey, known: De
     finally:
         os.close(descriptor)
     # Not the one that was scanned, or changed while it was decoded: then it says nothing.
-    if decoding is not None and (status.st_ino, status.st_size, status.st_mtime_ns) == key:
+    if decoding is not None and (inode_of(status), status.st_size, status.st_mtime_ns) == key:
         known.note(key, decoding)
 
 

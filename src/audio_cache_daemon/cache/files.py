@@ -15,7 +15,7 @@ from audio_cache_daemon.cache.names import FileNames
 from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.formats import decode_row, read_lines
 from audio_cache_daemon.model import Bools, Ints, ItemState
-from audio_cache_daemon.paths import Folder, Folders
+from audio_cache_daemon.paths import Folder, Folders, inode_of
 
 
 class FoundFiles(msgspec.Struct, frozen=True):
@@ -143,7 +143,7 @@ class FileFinder:
             self._names.note(f"can't be looked at: {_reason(error)}", name)
             return ItemState.UNDECIDABLE, -1, 0, 0
         if is_plain_file(status):
-            return ItemState.OK, status.st_size, status.st_ino, status.st_mtime_ns
+            return ItemState.OK, status.st_size, inode_of(status), status.st_mtime_ns
         self._names.note_link(_spell(folder, name))
         self._names.note("a symbolic link, no regular file, or one of impossible age", name)
         return ItemState.UNDECIDABLE, -1, 0, 0

@@ -18,7 +18,7 @@ import msgspec
 
 from audio_cache_daemon.cache.beside import beside
 from audio_cache_daemon.location import AUDIO_SUFFIXES, STATE_DIRECTORY, CacheLocation, is_audio_name
-from audio_cache_daemon.paths import Folder, Folders, root_folder
+from audio_cache_daemon.paths import Folder, Folders, inode_of, root_folder
 
 COLUMNS = {"key": "q", "size": "q", "inode": "q", "mtime_ns": "q", "folder": "i"}
 """The columns of a listing, and which kind of number they hold, in the letters of `array` and numpy."""
@@ -42,8 +42,8 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 def is_plain_file(status: os.stat_result) -> bool:
-    """Whether it is a regular file whose numbers fit a column: a file system can keep times 300 years from now."""
-    return stat.S_ISREG(status.st_mode) and abs(status.st_mtime_ns) < 2**63 and status.st_ino < 2**63
+    """Whether it is a regular file whose time fits a column: a file system can keep times 300 years from now."""
+    return stat.S_ISREG(status.st_mode) and abs(status.st_mtime_ns) < 2**63
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def _is_repeated(folders: Folders, index: int) -> bool:
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
+    return status.st_dev, inode_of(status)
 
 
 def _look_at_files(descriptor: int, folder: Folder, columns: tuple[array[int], ...], pending: list[Folder]) -> None:
@@ -123,10 +123,11 @@ def _look_at_files(descriptor: int, folder: Folder, columns: tuple[array[int], .
                 except FileNotFoundError:
                     continue
                 inode, mtime_ns = status.st_ino, status.st_mtime_ns
-                is_plain = stat.S_ISREG(status.st_mode) and -limit < mtime_ns < limit and inode < limit
+                is_plain = stat.S_ISREG(status.st_mode) and -limit < mtime_ns < limit
                 keys(hash(name) ^ of_folder)
                 sizes(status.st_size if is_plain else -1)
-                inodes(inode if is_plain else 0)
+                # As `inode_of` has it.
+                inodes((inode if inode < limit else inode - 2 * limit) if is_plain else 0)
                 times(mtime_ns if is_plain else 0)
             elif name != STATE_DIRECTORY and entry.is_dir(follow_symlinks=False):
                 pending.append(folder.child(name))

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from audio_cache_daemon.columns import are_among
-from audio_cache_daemon.formats import read_keys, read_lines, row_id, spell_keys
+from audio_cache_daemon.formats import read_lines
 from audio_cache_daemon.held import HeldRows, unpack_held
+from audio_cache_daemon.ids import read_keys, row_id, spell_keys
 from audio_cache_daemon.model import ArrayInfo, Floats, Ints, Memory, Rows
 
 

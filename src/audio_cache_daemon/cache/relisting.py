@@ -13,7 +13,7 @@ from audio_cache_daemon.cache.listing import is_plain_file, list_below
 from audio_cache_daemon.cache.walk import Files, Walk, in_order
 from audio_cache_daemon.location import is_audio_name
 from audio_cache_daemon.model import Bools
-from audio_cache_daemon.paths import Folder, Folders, file_key
+from audio_cache_daemon.paths import Folder, Folders, file_key, inode_of
 
 
 class DoubtError(Exception):
@@ -87,7 +87,7 @@ class _Relisting:
         status = self._status(parent, name)
         if status is None:
             return
-        found = (status.st_size, status.st_ino, status.st_mtime_ns) if is_plain_file(status) else (-1, 0, 0)
+        found = (status.st_size, inode_of(status), status.st_mtime_ns) if is_plain_file(status) else (-1, 0, 0)
         self._fresh.append(Files.of(np.array([value]) for value in (key, *found, parent)))
 
     def finish(self) -> Walk:

@@ -17,7 +17,7 @@ from audio_cache_daemon.columns import are_among, parts
 from audio_cache_daemon.formats import iter_blocks, read_lines, read_vectors
 from audio_cache_daemon.location import CLAP_NAMES, CacheLocation
 from audio_cache_daemon.model import ArrayInfo, Bools, FileIdentity, Ints, Retired
-from audio_cache_daemon.paths import Folder, file_key, open_regular, root_folder
+from audio_cache_daemon.paths import Folder, file_key, inode_of, open_regular, root_folder
 from audio_cache_daemon.retired import RetiredRun, load_retired, load_verified, places_of
 
 
@@ -28,7 +28,7 @@ def find_retired_rows(runs: Sequence[RetiredRun], meta: int, offset: Ints, are_b
     it may be anywhere, and is meant unless its vectors `are_back` (told of ascending rows): then it is an item,
     perhaps one that repeats the retired one to the letter.
     """
-    inode = os.fstat(meta).st_ino
+    inode = inode_of(os.fstat(meta))
     rows = np.full(sum(map(len, runs)), -1, np.int64)
     for run, mine in places_of(runs):
         if run.note.index == inode:

@@ -16,7 +16,7 @@ from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.columns import are_among, distinct
 from audio_cache_daemon.location import is_leftover_name, is_written_name
 from audio_cache_daemon.model import Bools, Ints, Rows, StrayKind, Strays
-from audio_cache_daemon.paths import Folder, Folders
+from audio_cache_daemon.paths import Folder, Folders, inode_of
 
 _FOUND = np.dtype(
     [
@@ -119,7 +119,7 @@ def _look_at(folder: Folder, descriptor: int, name: str) -> _Stray | None:
     if not is_plain_file(status):
         return None
     changed = max(status.st_mtime, status.st_ctime)
-    numbers = (kind, folder.root, status.st_size, changed, status.st_ino, status.st_mtime_ns)
+    numbers = (kind, folder.root, status.st_size, changed, inode_of(status), status.st_mtime_ns)
     return _Stray("/".join((*folder.parts, name)), numbers)
 
 

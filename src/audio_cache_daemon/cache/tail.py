@@ -21,7 +21,7 @@ from audio_cache_daemon.cache.walk import Walk
 from audio_cache_daemon.formats import sample_lines
 from audio_cache_daemon.location import CacheLocation, Root
 from audio_cache_daemon.model import Rows
-from audio_cache_daemon.paths import Folders
+from audio_cache_daemon.paths import Folders, inode_of
 
 
 class _Index(msgspec.Struct, frozen=True):
@@ -147,4 +147,4 @@ def _identify_root(root: Root) -> tuple[str, int | None, int | None]:
 
 def _identify(meta: int) -> tuple[int, int]:
     status = os.fstat(meta)
-    return status.st_dev, status.st_ino
+    return status.st_dev, inode_of(status)

@@ -14,7 +14,7 @@ from audio_cache_daemon.cli.screens import output, print_json, wants_json
 from audio_cache_daemon.cli.target import choose_targets
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.saved import find_saved
-from audio_cache_daemon.formats import stray_id
+from audio_cache_daemon.ids import stray_id
 from audio_cache_daemon.model import Inventory, StrayKind
 from audio_cache_daemon.pins import load_pins
 from audio_cache_daemon.planning import observe

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import msgspec
 
 from audio_cache_daemon.location import STATE_DIRECTORY, CacheLocation
+from audio_cache_daemon.paths import inode_of
 
 MAX_DIRECTORIES = 4096
 """After an overflow watchdog makes all watches below a tree anew. The end of each old one is an event, and the kernel
@@ -58,7 +59,7 @@ def _identify(path: Path) -> Identity | None:
         status = path.stat()
     except OSError:
         return None
-    return real, status.st_dev, status.st_ino
+    return real, status.st_dev, inode_of(status)
 
 
 def plan_watches(location: CacheLocation) -> WatchPlan:

@@ -17,12 +17,14 @@ from audio_cache_daemon.decodings import Decodings, FileKey, decodings_path, loa
 from audio_cache_daemon.digests import Digests, digests_path
 from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.directories import make_state_directory, write_durably, write_whole
-from audio_cache_daemon.formats import identify, read_keys, read_lines, row_id, spell_keys
+from audio_cache_daemon.formats import identify, read_lines
 from audio_cache_daemon.held import unpack_held
+from audio_cache_daemon.ids import read_keys, row_id, spell_keys
 from audio_cache_daemon.likenesses import Likenesses, digest_vectors, likenesses_path
 from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, META_NAME, CacheLocation
 from audio_cache_daemon.model import AlignedRows, Inventory, Memory, Plan, Settled, Sounds
 from audio_cache_daemon.own_files import encode_own
+from audio_cache_daemon.paths import inode_of
 from audio_cache_daemon.readings import Readings
 from audio_cache_daemon.state import AUDIT_HEAD_NAME, encode_memory, memory_path
 
@@ -77,7 +79,7 @@ def find_last(inventory: Inventory, number: int) -> str | None:
 def note_aligned(location: CacheLocation, memory: Memory, last: str) -> None:
     """Remember, after a rewrite that gave each array a row a line, that all rows up to the `last` are aligned."""
     with suppress(FileNotFoundError):
-        inode = (location.path / BGE_TEXT_NAME).stat().st_ino
+        inode = inode_of((location.path / BGE_TEXT_NAME).stat())
         save_memory(location, replace(memory, aligned=AlignedRows(memory.rows, last, inode)))
 
 

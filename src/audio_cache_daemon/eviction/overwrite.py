@@ -19,6 +19,7 @@ from audio_cache_daemon.formats import identify, read_array_info
 from audio_cache_daemon.index_times import OWN_WRITES_NAME, OwnWrite, generator_wrote, load_own_writes
 from audio_cache_daemon.model import ArrayInfo, FileIdentity, Ints
 from audio_cache_daemon.own_files import encode_own
+from audio_cache_daemon.paths import inode_of
 
 
 class Overwritten(NamedTuple):
@@ -76,7 +77,7 @@ def _note_own_write(path: Path, written: os.stat_result, before: FileIdentity) -
     own = load_own_writes(path.parent)
     # What we wrote over may have been a write of ours as well.
     wrote = generator_wrote((before.inode, before.size, before.mtime_ns), own.get(path.name))
-    own[path.name] = OwnWrite(written.st_ino, written.st_size, written.st_mtime_ns, wrote)
+    own[path.name] = OwnWrite(inode_of(written), written.st_size, written.st_mtime_ns, wrote)
     write_durably(make_state_directory(path.parent) / OWN_WRITES_NAME, encode_own(own))
 
 

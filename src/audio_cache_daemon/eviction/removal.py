@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from audio_cache_daemon.model import FileIdentity, OutcomeKind
 from audio_cache_daemon.own_files import sync_directory
+from audio_cache_daemon.paths import inode_of
 from audio_cache_daemon.retired import UNFINISHED
 
 _BLOCK_BYTES = 2**20
@@ -23,7 +24,7 @@ def look_again(directory: int, name: str, expected: FileIdentity) -> OutcomeKind
         return OutcomeKind.GONE
     same = (
         stat.S_ISREG(status.st_mode)
-        and status.st_ino == expected.inode
+        and inode_of(status) == expected.inode
         and status.st_size == expected.size
         and status.st_mtime_ns == expected.mtime_ns
     )

@@ -21,7 +21,7 @@ from audio_cache_daemon.eviction.reconcile import rewrite_index
 from audio_cache_daemon.eviction.removal import look_again, remove_run
 from audio_cache_daemon.eviction.retire import bring_back, find_rows
 from audio_cache_daemon.eviction.saved import SavedRun, TrashedItem
-from audio_cache_daemon.formats import row_key
+from audio_cache_daemon.ids import row_key
 from audio_cache_daemon.location import META_NAME, CacheLocation
 from audio_cache_daemon.manifest import TRASH, ManifestEntry
 from audio_cache_daemon.model import Bools, FileIdentity, Inventory

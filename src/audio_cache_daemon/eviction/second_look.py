@@ -19,7 +19,7 @@ from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.manifest import append_entry
 from audio_cache_daemon.eviction.removal import check_owner, check_writable, look_again, open_file, same_bytes
 from audio_cache_daemon.eviction.taking import find_closed_roots
-from audio_cache_daemon.formats import stray_id
+from audio_cache_daemon.ids import stray_id
 from audio_cache_daemon.manifest import MANIFEST_NAME, ManifestEntry
 from audio_cache_daemon.model import (
     BROKEN,

@@ -97,7 +97,7 @@ class Rows(msgspec.Struct, frozen=True):
     no row: it is counted as no item and never selected. Until `held_until` nothing takes a row that was restored.
     Nor until `pinned_until` (inf: for good) one that a person pinned.
     `matches` holds a Truths column for each pattern; `sounds` and `decoded` are there only when asked for, and
-    `missing_keys`, the ids (formats.row_key) of the rows whose file is missing, only where something is remembered of
+    `missing_keys`, the ids (ids.row_key) of the rows whose file is missing, only where something is remembered of
     the cache.
     """
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from audio_cache_daemon.columns import iter_rows
-from audio_cache_daemon.formats import stray_id
+from audio_cache_daemon.ids import stray_id
 from audio_cache_daemon.model import BROKEN, Flaw, Plan, PlanRule
 from audio_cache_daemon.readback import RowReader
 from audio_cache_daemon.reporting.audit_record import AuditItem, AuditReason

@@ -8,7 +8,7 @@ from itertools import chain, islice
 
 import msgspec
 
-from audio_cache_daemon.formats import stray_id
+from audio_cache_daemon.ids import stray_id
 from audio_cache_daemon.model import ItemState, Kept, KeptReason, Plan
 from audio_cache_daemon.readback import RowReader
 from audio_cache_daemon.reporting.spool import Spool
