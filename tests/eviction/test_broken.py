@@ -14,6 +14,7 @@ from audio_cache_daemon.decodings import Decoding, FileKey
 from audio_cache_daemon.eviction.memory import save_readings
 from audio_cache_daemon.location import CacheLocation
 from audio_cache_daemon.model import DecodingState, RunReport, RunResult
+from audio_cache_daemon.paths import inode_of
 from audio_cache_daemon.readings import Readings
 from audio_cache_daemon.retention.policy import Broken, Policy, Rule
 from builders import CacheBuilder
@@ -73,7 +74,7 @@ def test_what_is_remembered_wrongly_costs_nobody_a_file(location: CacheLocation)
     [whole] = [path for path in audio_files(location) if "whole" in path.name]
     status = whole.stat()
     readings = Readings()
-    key = FileKey(status.st_ino, status.st_size, status.st_mtime_ns)
+    key = FileKey(inode_of(status), status.st_size, status.st_mtime_ns)
     readings.decodings.note(key, Decoding(DecodingState.DECODED, seconds=2.0))
     save_readings(location, readings)
     report = run_policy(location, POLICY)
