@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 
 class MaintenanceError(Exception):
     """Anything that ends a run or a command with a message instead of a traceback."""
@@ -41,3 +44,9 @@ class StoppedError(DeferredError):
 
 class AuditError(MaintenanceError):
     """The audit log can't be written, so nothing may be removed."""
+
+
+def about(error: OSError, otherwise: Path | str) -> str:
+    """Which file an error is about; `otherwise` where it names none, or a descriptor's number, which tells nobody."""
+    name = error.filename
+    return os.fsdecode(otherwise if name is None or isinstance(name, int) else name)

@@ -17,6 +17,7 @@ from audio_cache_daemon.errors import (
     MaintenanceError,
     StoppedError,
     UnsafePlanError,
+    about,
 )
 from audio_cache_daemon.eviction.generator import start_again
 from audio_cache_daemon.eviction.lock import cache_lock
@@ -171,7 +172,7 @@ def _in_words(error: MaintenanceError | OSError, location: CacheLocation) -> Mai
     if isinstance(error, MaintenanceError):
         return error
     return MaintenanceError(
-        f"{error.filename or location.path}: {error.strerror or error}; mend that and run again: it goes on from there"
+        f"{about(error, location.path)}: {error.strerror or error}; mend that and run again: it goes on from there"
     )
 
 

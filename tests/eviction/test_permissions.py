@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import struct
@@ -16,6 +17,7 @@ from child_run import NOBODY, Answer, order_for, run_child
 from audio_cache_daemon.eviction.memory import remember, save_memory
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, STATE_DIRECTORY, CacheLocation
 from audio_cache_daemon.manifest import TRASH
+from audio_cache_daemon.model import OutcomeKind
 from builders import CacheBuilder
 
 WRITER, STRANGER, GROUP = 12345, 23456, 34567
@@ -72,6 +74,17 @@ def test_an_access_control_list_is_kept(tmp_path: Path) -> None:
     assert os.getxattr(location.path / META_NAME, "system.posix_acl_access") == acl
     assert "system.posix_acl_access" not in os.listxattr(location.path / ARRAY_NAMES[0])
     assert stat.S_IMODE((location.path / ARRAY_NAMES[0]).stat().st_mode) == 0o644
+
+
+def test_a_file_system_without_attributes_has_none_to_keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ExFAT, for one, says so as an error."""
+
+    def refuse(_: object) -> list[str]:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    location = make_dozen(tmp_path).write()
+    monkeypatch.setattr(os, "listxattr", refuse)
+    assert {outcome.kind for outcome in execute(plan_policy(location))} == {OutcomeKind.EVICTED}
 
 
 @needs_root

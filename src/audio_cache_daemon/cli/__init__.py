@@ -11,7 +11,7 @@ import click
 
 from audio_cache_daemon.cli.app import app
 from audio_cache_daemon.cli.status import ExitStatus, status_of
-from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.errors import MaintenanceError, about
 from audio_cache_daemon.reporting.terminal import Symbol, screen_for
 
 
@@ -45,6 +45,6 @@ def run(arguments: list[str]) -> int:
     except MaintenanceError as error:
         message, code = str(error), status_of(error)
     except OSError as error:
-        message, code = f"{error.filename or 'the system'}: {error.strerror or error}", ExitStatus.FAILED
+        message, code = f"{about(error, 'the system')}: {error.strerror or error}", ExitStatus.FAILED
     screen_for(sys.stderr, os.environ).line(message, Symbol.ERROR)
     return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -200,13 +201,24 @@ def copy_permissions(source: int, target: int, path: Path) -> None:
                 "a group and make the file writable for it (umask 0002 on both sides); nothing was changed"
             )
     os.fchmod(target, old.st_mode & 0o7777)
-    for name in os.listxattr(source):
+    attributes = _attributes(source)
+    for name in attributes:
         if name.startswith(("user.", "system.posix_acl")):
             os.setxattr(target, name, os.getxattr(source, name))
-    for name in set(os.listxattr(target)) - set(os.listxattr(source)):
+    for name in _attributes(target) - attributes:
         if name.startswith("system.posix_acl"):
             # Inherited from our directory; the old file has none.
             os.removexattr(target, name)
             os.fchmod(target, old.st_mode & 0o7777)
     # The time tells when the generator last wrote, and so whether it may be running; that is not changed by us.
     os.utime(target, ns=(old.st_atime_ns, old.st_mtime_ns))
+
+
+def _attributes(descriptor: int) -> set[str]:
+    """The names of a file's attributes; none where the file system has no such thing, as exFAT."""
+    try:
+        return set(os.listxattr(descriptor))
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        return set()

@@ -18,11 +18,18 @@ def exchange(ours: Path, theirs: Path) -> None:
     """Let two existing files change names; after a crash either none has, or both have.
 
     Where the file system can't do that, `ours` is renamed over `theirs`, which got a second name before, so that
-    there is always one or the other; what a crash leaves of that, `settle` puts right.
+    there is always one or the other; what a crash leaves of that, `settle` puts right. OSError, and nothing done, where
+    it can do neither, as exFAT.
     """
     if _rename((_AT_FDCWD, os.fspath(ours)), (_AT_FDCWD, os.fspath(theirs)), _RENAME_EXCHANGE):
         return
-    os.link(theirs, _aside(ours), follow_symlinks=False)
+    try:
+        os.link(theirs, _aside(ours), follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.ENOTSUP):
+            raise
+        reason = "its file system can neither exchange two files nor give one a second name"
+        raise OSError(errno.ENOTSUP, reason, os.fspath(theirs)) from None
     try:
         ours.rename(theirs)
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.errors import MaintenanceError, about
 from audio_cache_daemon.eviction.directories import make_state_directory
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.manifest import save_note, save_rows
@@ -50,7 +50,7 @@ def execute_plan(plan: Plan, execution: Execution) -> Generator[Outcome, None, N
             abandon_rewrite(location)
         if isinstance(error, OSError):
             raise MaintenanceError(
-                f"{error.filename or location.path}: {error.strerror}; nothing was removed: make room or mend the "
+                f"{about(error, location.path)}: {error.strerror}; nothing was removed: make room or mend the "
                 "permissions"
             ) from None
         raise

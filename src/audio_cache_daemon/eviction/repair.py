@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
+from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError, about
 from audio_cache_daemon.eviction.changes import Copied, FileChange, Kept, Part, Zeros
 from audio_cache_daemon.eviction.directories import create_file, make_state_directory, write_durably
 from audio_cache_daemon.eviction.execution import Execution
@@ -72,7 +72,7 @@ def repair_index(plan: RepairPlan, execution: Execution, now: float) -> Path:
         if isinstance(error, OSError):
             outcome = "the next run or repair goes on from there" if is_begun else "nothing was changed"
             raise MaintenanceError(
-                f"{error.filename or location.path}: {error.strerror}; {outcome}: make room or mend the permissions"
+                f"{about(error, location.path)}: {error.strerror}; {outcome}: make room or mend the permissions"
             ) from None
         raise
     return directory

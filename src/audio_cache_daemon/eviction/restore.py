@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from audio_cache_daemon.columns import are_among
-from audio_cache_daemon.errors import MaintenanceError
+from audio_cache_daemon.errors import MaintenanceError, about
 from audio_cache_daemon.eviction.changes import Addition, changes_of
 from audio_cache_daemon.eviction.directories import open_state_directory, write_durably
 from audio_cache_daemon.eviction.exchange import rename_to_free_name
@@ -66,7 +66,7 @@ def restore_items(
             _add_rows(inventory, Addition(saved.directory, saved.offset, saved.line[added]), execution)
         _note_restored(location, saved, back)
     except OSError as error:
-        reason = f"{error.filename or saved.directory}: {error.strerror}"
+        reason = f"{about(error, saved.directory)}: {error.strerror}"
         raise MaintenanceError(f"{reason}; no row was restored") from None
     return Restored(back, tuple(problems), int(added.sum()))
 

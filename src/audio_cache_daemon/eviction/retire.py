@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError
+from audio_cache_daemon.errors import InconsistentIndexError, MaintenanceError, about
 from audio_cache_daemon.eviction.directories import make_state_directory, write_durably, write_whole
 from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.manifest import save_note, save_rows
@@ -52,7 +52,7 @@ def retire_items(plan: Plan, execution: Execution, started: Callable[[], str | N
         kept = yield from _write_down(plan, execution, unfinished)
     except OSError as error:
         raise MaintenanceError(
-            f"{error.filename or unfinished}: {error.strerror}; nothing was retired: make room or mend the permissions"
+            f"{about(error, unfinished)}: {error.strerror}; nothing was retired: make room or mend the permissions"
         ) from None
     rows = np.flatnonzero(~kept)
     if not len(rows):

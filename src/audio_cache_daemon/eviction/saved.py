@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from audio_cache_daemon.columns import iter_rows
-from audio_cache_daemon.errors import MaintenanceError, StateUnreadableError
+from audio_cache_daemon.errors import MaintenanceError, StateUnreadableError, about
 from audio_cache_daemon.eviction.trash import find_run, list_pending, list_trash
 from audio_cache_daemon.formats import decode_row, read_lines
 from audio_cache_daemon.location import CacheLocation
@@ -92,7 +92,7 @@ def read_run(location: CacheLocation, run: str) -> SavedRun:
 
 
 def _unreadable(directory: Path, error: OSError) -> MaintenanceError:
-    return MaintenanceError(f"{error.filename or directory}: {error.strerror}; run {directory.name} can't be restored")
+    return MaintenanceError(f"{about(error, directory)}: {error.strerror}; run {directory.name} can't be restored")
 
 
 def _offsets(path: Path) -> Ints:
