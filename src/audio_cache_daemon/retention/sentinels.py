@@ -19,7 +19,7 @@ SHRUNK_BELOW = 0.5
 """An index that lost more than this share of its rows since the last good run was replaced, not cleaned."""
 
 _LOST_SHARE = 10
-"""On another device a directory is the one of before if one in so many of its files is gone, and no more."""
+"""On another device a directory is the one of before if at most one in so many of its files is gone."""
 
 
 def check_sentinels(
