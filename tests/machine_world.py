@@ -19,11 +19,11 @@ from audio_cache_daemon.eviction.saved import read_run
 from audio_cache_daemon.eviction.trash import list_pending, list_trash
 from audio_cache_daemon.location import ARRAY_NAMES, CLAP_AUDIO_NAME, META_NAME, STATE_DIRECTORY, CacheLocation
 from audio_cache_daemon.maintenance import run_maintenance
-from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, TRASH, read_manifest
+from audio_cache_daemon.manifest import MANIFEST_NAME, RETIRED, ROWS_NAME, TRASH, read_manifest
 from audio_cache_daemon.model import ItemState, RunReport, ScanNeeds
 from audio_cache_daemon.request import SILENT, Listener, RunRequest, Target
 from audio_cache_daemon.retention.policy import Limits, Pattern, Policy, Rule, TrashLimits
-from audio_cache_daemon.retired import RETIRED, load_retired, read_restored
+from audio_cache_daemon.retired import load_retired, read_restored
 from audio_cache_daemon.undo import empty_trash, locked_log, restore_from_trash
 from live_generator import KINDS, Generator, embed, fill_cache, sound
 

@@ -25,6 +25,9 @@ from audio_cache_daemon.paths import inode_of
 TRASH = "trash"
 """The directory of evicted files, in a state directory."""
 
+RETIRED = "retired"
+"""The directory of retired items, in the state directory of a cache."""
+
 MANIFEST_NAME = "manifest.jsonl"
 ROWS_NAME = "rows.jsonl"
 NOTE_NAME = "run.json"

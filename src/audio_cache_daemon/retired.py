@@ -17,12 +17,17 @@ from numpy.typing import NDArray
 from audio_cache_daemon.columns import iter_rows
 from audio_cache_daemon.errors import InconsistentIndexError
 from audio_cache_daemon.location import CacheLocation
-from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, ManifestEntry, RunNote, read_manifest, read_note
+from audio_cache_daemon.manifest import (
+    MANIFEST_NAME,
+    RETIRED,
+    ROWS_NAME,
+    ManifestEntry,
+    RunNote,
+    read_manifest,
+    read_note,
+)
 from audio_cache_daemon.model import FileIdentity
 from audio_cache_daemon.own_files import decode_own, own_subdirectories
-
-RETIRED = "retired"
-"""The directory of retired items, in the state directory of a cache."""
 
 MARK_NAME = "writer.json"
 VERIFIED_NAME = "verified.json"

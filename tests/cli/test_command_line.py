@@ -25,6 +25,12 @@ def test_help_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 
+def test_a_configuration_is_checked_without_anything_heavy() -> None:
+    """As often as somebody saves it."""
+    check = "import sys, audio_cache_daemon.cli.configure; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
 @pytest.mark.parametrize("name", app.list_commands(None))  # type: ignore[arg-type]
 def test_each_command_of_the_help_exists_and_has_help_of_its_own(name: str, run: Run) -> None:
     """No command is a promise only."""

@@ -12,11 +12,11 @@ from soak_generator import Place, check_index
 from audio_cache_daemon.cache.scan import scan_cache
 from audio_cache_daemon.eviction.repair import REPAIRS
 from audio_cache_daemon.location import ARRAY_NAMES, BGE_TEXT_NAME, CLAP_AUDIO_NAME, META_NAME, STATE_DIRECTORY
-from audio_cache_daemon.manifest import ROWS_NAME, TRASH
+from audio_cache_daemon.manifest import RETIRED, ROWS_NAME, TRASH
 from audio_cache_daemon.model import ItemState, Problem, ScanNeeds
 from audio_cache_daemon.reporting.audit_reader import read_records
 from audio_cache_daemon.reporting.audit_record import Record, log_files
-from audio_cache_daemon.retired import RETIRED, load_retired
+from audio_cache_daemon.retired import load_retired
 from live_generator import StartError, embed, sound
 
 _DID_NOT_HAPPEN = frozenset({"skipped", "failed"})

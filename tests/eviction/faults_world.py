@@ -16,11 +16,10 @@ from audio_cache_daemon.config.settings import CacheSettings, WriterSettings
 from audio_cache_daemon.eviction.repair import REPAIRS
 from audio_cache_daemon.eviction.trash import list_pending, list_trash
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, STATE_DIRECTORY, CacheLocation
-from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, TRASH, read_manifest
+from audio_cache_daemon.manifest import MANIFEST_NAME, RETIRED, ROWS_NAME, TRASH, read_manifest
 from audio_cache_daemon.model import ItemState, ScanNeeds
 from audio_cache_daemon.request import RunRequest, Target
 from audio_cache_daemon.retention.policy import InState, Policy, Rule
-from audio_cache_daemon.retired import RETIRED
 from audio_cache_daemon.undo import restore_from_trash
 from builders import NOW, CacheBuilder
 

@@ -12,7 +12,8 @@ import msgspec
 
 from audio_cache_daemon.cache.listing import Listing
 from audio_cache_daemon.cli.options import Choice
-from audio_cache_daemon.cli.screens import Watcher, messages, output, print_json, wants_json
+from audio_cache_daemon.cli.screens import messages, output, print_json, wants_json
+from audio_cache_daemon.cli.watcher import Watcher
 from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
 from audio_cache_daemon.model import Plan, RunReport
 from audio_cache_daemon.reporting.kept import print_kept, spool_kept

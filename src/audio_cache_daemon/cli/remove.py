@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from audio_cache_daemon.cli.inspect import glance_at, view_groups
 from audio_cache_daemon.cli.options import Choice, accept_options, cache_options
 from audio_cache_daemon.cli.screens import (
-    Watcher,
     is_interactive,
     messages,
     output,
@@ -19,6 +18,7 @@ from audio_cache_daemon.cli.screens import (
 )
 from audio_cache_daemon.cli.status import ExitStatus, worst_status
 from audio_cache_daemon.cli.target import choose_target, describe_writer, new_request, with_policy
+from audio_cache_daemon.cli.watcher import Watcher
 from audio_cache_daemon.errors import ConfigError
 from audio_cache_daemon.maintenance import preview_maintenance, run_maintenance
 from audio_cache_daemon.patterns import compile_pattern

@@ -12,9 +12,8 @@ from pathlib import Path
 from audio_cache_daemon.config.lint import Level, LintFinding
 from audio_cache_daemon.config.settings import CacheSettings, Settings
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, STATE_DIRECTORY
-from audio_cache_daemon.manifest import TRASH
+from audio_cache_daemon.manifest import RETIRED, TRASH
 from audio_cache_daemon.own_files import UNKNOWN_GROUP
-from audio_cache_daemon.retired import RETIRED
 
 _INDEX_FILES = (META_NAME, *ARRAY_NAMES)
 

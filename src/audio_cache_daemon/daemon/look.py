@@ -19,7 +19,7 @@ from audio_cache_daemon.errors import MaintenanceError
 from audio_cache_daemon.eviction.trash import TrashedRun, list_trash
 from audio_cache_daemon.held import unpack_held
 from audio_cache_daemon.location import CacheLocation, Root
-from audio_cache_daemon.manifest import read_note
+from audio_cache_daemon.manifest import RETIRED, read_note
 from audio_cache_daemon.model import Inventory
 from audio_cache_daemon.reporting.statistics import Statistics, take_statistics
 from audio_cache_daemon.request import Target
@@ -27,7 +27,6 @@ from audio_cache_daemon.retention.budget import mark_bytes, total_bytes
 from audio_cache_daemon.retention.needs import columns_needed
 from audio_cache_daemon.retention.policy import Budget, DiskMarks
 from audio_cache_daemon.retention.sentinels import check_sentinels
-from audio_cache_daemon.retired import RETIRED
 from audio_cache_daemon.state import load_audit_head, load_memory
 from audio_cache_daemon.units import format_size
 

@@ -12,10 +12,10 @@ from audio_cache_daemon.eviction.execution import Execution
 from audio_cache_daemon.eviction.manifest import save_note
 from audio_cache_daemon.eviction.taking import take_entries_away
 from audio_cache_daemon.location import ARRAY_NAMES, CacheLocation
-from audio_cache_daemon.manifest import MANIFEST_NAME, ROWS_NAME, TRASH, ManifestEntry, RunNote
+from audio_cache_daemon.manifest import MANIFEST_NAME, RETIRED, ROWS_NAME, TRASH, ManifestEntry, RunNote
 from audio_cache_daemon.model import Outcome
 from audio_cache_daemon.own_files import own_like, sync_directory
-from audio_cache_daemon.retired import RETIRED, UNFINISHED, RetiredRun
+from audio_cache_daemon.retired import UNFINISHED, RetiredRun
 
 
 def release_files(

@@ -23,11 +23,11 @@ from audio_cache_daemon.eviction.retire import bring_back, find_rows
 from audio_cache_daemon.eviction.saved import SavedRun, TrashedItem
 from audio_cache_daemon.ids import row_key
 from audio_cache_daemon.location import META_NAME, CacheLocation
-from audio_cache_daemon.manifest import TRASH, ManifestEntry
+from audio_cache_daemon.manifest import RETIRED, TRASH, ManifestEntry
 from audio_cache_daemon.model import Bools, FileIdentity, Inventory
 from audio_cache_daemon.own_files import encode_own
 from audio_cache_daemon.paths import Folders
-from audio_cache_daemon.retired import RESTORED_NAME, RETIRED, read_restored
+from audio_cache_daemon.retired import RESTORED_NAME, read_restored
 
 _NOT_UNDER_A_GENERATOR = (
     "its row left the index, and none can be added under a running generator: stop it and say --writer-stopped"

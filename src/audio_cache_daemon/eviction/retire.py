@@ -25,13 +25,12 @@ from audio_cache_daemon.eviction.removal import remove_run
 from audio_cache_daemon.eviction.second_look import write_manifest
 from audio_cache_daemon.formats import array_header, identify, read_array_info, read_vectors
 from audio_cache_daemon.location import CLAP_AUDIO_NAME, META_NAME, CacheLocation
-from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, ManifestEntry, RunNote, read_manifest
+from audio_cache_daemon.manifest import MANIFEST_NAME, RETIRED, TRASH, ManifestEntry, RunNote, read_manifest
 from audio_cache_daemon.model import ArrayInfo, Bools, FileIdentity, Ints, Inventory, Outcome, OutcomeKind, Plan
 from audio_cache_daemon.own_files import own_subdirectories, sync_directory
 from audio_cache_daemon.paths import open_regular
 from audio_cache_daemon.retired import (
     MARK_NAME,
-    RETIRED,
     UNFINISHED,
     VERIFIED_NAME,
     RetiredRun,

@@ -13,9 +13,17 @@ from audio_cache_daemon.errors import ConfigError, MaintenanceError
 from audio_cache_daemon.eviction.directories import open_state_directory
 from audio_cache_daemon.eviction.removal import remove_for_good, remove_run
 from audio_cache_daemon.location import CacheLocation
-from audio_cache_daemon.manifest import MANIFEST_NAME, TRASH, RunNote, read_manifest, read_note, summarize_manifest
+from audio_cache_daemon.manifest import (
+    MANIFEST_NAME,
+    RETIRED,
+    TRASH,
+    RunNote,
+    read_manifest,
+    read_note,
+    summarize_manifest,
+)
 from audio_cache_daemon.own_files import own_subdirectories
-from audio_cache_daemon.retired import RETIRED, UNFINISHED, load_retired
+from audio_cache_daemon.retired import UNFINISHED, load_retired
 
 
 class TrashedRun(msgspec.Struct, frozen=True):
