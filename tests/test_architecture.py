@@ -17,6 +17,7 @@ BASE = {
     "model",
     "likenesses",
     "location",
+    "beside",
     "columns",
     "decoder",
     "decodings",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import tracemalloc
 from collections.abc import Iterator
@@ -41,13 +42,39 @@ def as_read(value: object) -> object:
     return json.loads(b"".join(iter_json(value)))
 
 
-@pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, LONG])
+@pytest.mark.parametrize("count", [0, 1, 249, 250, 251, LONG])
 def test_the_document_is_whole(count: int) -> None:
     """Whatever the length, and in its place among other values."""
     first, second = Spool(entries(count)), Spool([{"last": True}])
     found = as_read({"before": [1, first.mark[:5]], "evict": first, "after": {"keep": second, "text": "[]"}})
     listed = [{**entry, "prompt": "\\udcff" if entry["prompt"] == "\udcff" else "\x9b"} for entry in entries(count)]
     assert found == {"before": [1, "spool"], "evict": listed, "after": {"keep": [{"last": True}], "text": "[]"}}
+
+
+@pytest.mark.parametrize("counts", [(0, 0), (0, 3), (3, 0), (3, 3), (1, LONG), (LONG, 1), (2, 0, 2)])
+def test_several_lists_are_one_after_the_other(counts: tuple[int, ...]) -> None:
+    """All but the first are made by other processes, in files or held by them."""
+    listed = as_read([entry for count in counts for entry in _plain(count)])
+    assert as_read(Spool(*(_plain(count) for count in counts))) == listed
+
+
+def _plain(count: int) -> Iterator[dict[str, object]]:
+    return ({**entry, "prompt": "rain"} for entry in entries(count))
+
+
+def test_a_list_that_another_process_cant_make_is_made_here() -> None:
+    """It dies in the midst, with some of the list in the file; an error is that of the list."""
+    here = os.getpid()
+
+    def fragile() -> Iterator[dict[str, object]]:
+        for number, entry in enumerate(_plain(LONG)):
+            if number == LONG // 2 and os.getpid() != here:
+                os._exit(1)
+            yield entry
+
+    assert as_read(Spool(_plain(1), fragile())) == as_read([*_plain(1), *_plain(LONG)])
+    with pytest.raises(ZeroDivisionError):
+        Spool((), (1 // number for number in (1, 0)))
 
 
 def test_a_document_can_be_written_twice() -> None:
@@ -62,6 +89,7 @@ def test_without_room_for_a_file_the_rest_stays_in_memory(size: int) -> None:
     whole = as_read(Spool(entries(LONG)))
     with file_size_limit(size):
         assert as_read(Spool(entries(LONG))) == whole
+        assert as_read(Spool((), entries(LONG))) == whole
 
 
 def test_a_long_list_takes_little_memory() -> None:

@@ -13,8 +13,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_cache_daemon.beside import beside
 from audio_cache_daemon.cache.audio import AudioFiles
-from audio_cache_daemon.cache.beside import beside
 from audio_cache_daemon.columns import iter_rows
 from audio_cache_daemon.digests import ContentKey, Digests
 from audio_cache_daemon.model import Ints, ItemState, Rows

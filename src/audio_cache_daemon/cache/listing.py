@@ -16,7 +16,7 @@ from pickle import PickleBuffer
 
 import msgspec
 
-from audio_cache_daemon.cache.beside import beside
+from audio_cache_daemon.beside import beside
 from audio_cache_daemon.location import AUDIO_SUFFIXES, STATE_DIRECTORY, CacheLocation, is_audio_name
 from audio_cache_daemon.paths import Folder, Folders, inode_of, root_folder
 

@@ -15,8 +15,8 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from audio_cache_daemon.beside import beside
 from audio_cache_daemon.cache.audio import AudioFiles
-from audio_cache_daemon.cache.beside import beside
 from audio_cache_daemon.cache.coming import with_coming
 from audio_cache_daemon.cache.content import ContentReader
 from audio_cache_daemon.cache.files import FileFinder, number_groups

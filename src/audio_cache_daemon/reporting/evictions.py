@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain, islice
 
 import msgspec
 import numpy as np
@@ -23,17 +22,19 @@ class EvictionView(msgspec.Struct, frozen=True, gc=False):
     reason: AuditReason
 
 
-def iter_evictions(plan: Plan, limit: int | None = None) -> Iterator[EvictionView]:
-    """The evictions of a plan: the rows in their order, then the files without a row; at most `limit` of them."""
-    yield from islice(chain(_iter_rows(plan, limit), _iter_strays(plan)), limit)
+def iter_evictions(plan: Plan, start: int = 0, end: int | None = None) -> Iterator[EvictionView]:
+    """The evictions of a plan from one place to another: the rows in their order, then the files without a row."""
+    places = range(len(plan.rows) + len(plan.strays))[start:end]
+    yield from _iter_rows(plan, slice(places.start, places.stop))
+    yield from _iter_strays(plan, slice(*(max(0, place - len(plan.rows)) for place in (places.start, places.stop))))
 
 
-def _iter_rows(plan: Plan, limit: int | None) -> Iterator[EvictionView]:
-    if not len(plan.rows):
-        return
+def _iter_rows(plan: Plan, some: slice) -> Iterator[EvictionView]:
     rows, evictions = plan.inventory.rows, plan.rows
-    subject = evictions.subject[:limit]
-    reasons = (column[:limit] for column in (evictions.rule, evictions.value, evictions.threshold, evictions.bytes))
+    subject = evictions.subject[some]
+    if not len(subject):
+        return
+    reasons = (column[some] for column in (evictions.rule, evictions.value, evictions.threshold, evictions.bytes))
     measured, known = iter_rows(*reasons), iter_rows(rows.timestamp, rows.quality, at=subject)
     rules = plan.rules
     with RowReader(plan.inventory) as reader:
@@ -44,13 +45,13 @@ def _iter_rows(plan: Plan, limit: int | None) -> Iterator[EvictionView]:
             yield EvictionView(item, rule.name, make_reason(rule, value, threshold, prompt))
 
 
-def _iter_strays(plan: Plan) -> Iterator[EvictionView]:
-    strays = plan.inventory.strays
-    for place, number in enumerate(plan.strays.subject.tolist()):
+def _iter_strays(plan: Plan, some: slice) -> Iterator[EvictionView]:
+    strays, evictions = plan.inventory.strays, plan.strays
+    columns = (evictions.subject, evictions.rule, evictions.value, evictions.threshold)
+    for number, which, value, threshold in iter_rows(*(column[some] for column in columns)):
         path = str(plan.inventory.roots[int(strays.root[number])].path / strays.path[number])
         item = AuditItem(id=stray_id(path), path=path, bytes=int(strays.size[number]), timestamp=np.nan)
-        rule = plan.rules[int(plan.strays.rule[place])]
-        value, threshold = float(plan.strays.value[place]), float(plan.strays.threshold[place])
+        rule = plan.rules[which]
         yield EvictionView(item, rule.name, make_reason(rule, value, threshold, None))
 
 

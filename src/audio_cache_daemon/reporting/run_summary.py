@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice, pairwise
 
 import msgspec
 import numpy as np
@@ -16,6 +16,9 @@ from audio_cache_daemon.units import FIRST_SECOND, LAST_SECOND
 
 _BATCH = 250
 """Evictions whose times are formatted at once: so few stay in the processor's second-level cache."""
+
+_WORTH_TWO = 5000
+"""Evictions of which half are made beside the others: for fewer a second process costs more than it saves."""
 
 
 def summarize_plan(plan: Plan) -> dict[str, object]:
@@ -92,9 +95,15 @@ class _Eviction(msgspec.Struct, frozen=True, gc=False):
 
 def spool_evictions(plan: Plan) -> Spool:
     """All evictions of a plan, for `run_as_json`; to be called while the index is as it was planned."""
-    views = iter_evictions(plan)
-    batches = iter(lambda: list(islice(views, _BATCH)), [])
-    return Spool(chain.from_iterable(map(_as_entries, batches)))
+    count = len(plan.rows) + len(plan.strays)
+    places = (0, count // 2, count) if count >= _WORTH_TWO else (0, count)
+    return Spool(*(_iter_entries(plan, start, end) for start, end in pairwise(places)))
+
+
+def _iter_entries(plan: Plan, start: int, end: int) -> Iterator[_Eviction]:
+    views = iter_evictions(plan, start, end)
+    while batch := list(islice(views, _BATCH)):
+        yield from _as_entries(batch)
 
 
 def _as_entries(views: Sequence[EvictionView]) -> Iterator[_Eviction]:

@@ -54,7 +54,7 @@ def print_evictions(screen: Screen, plan: Plan, limit: int | None) -> None:
         Column("reason"),
         Column("item", overflow="ellipsis"),
     )
-    screen.table(columns, (_cells(view) for view in iter_evictions(plan, limit)))
+    screen.table(columns, (_cells(view) for view in iter_evictions(plan, end=limit)))
     if limit is not None and count > limit:
         screen.line(f"and {count - limit:,} more; --format json prints all")
 

@@ -10,7 +10,7 @@ import pytest
 
 SCRIPT = """
 import os
-from audio_cache_daemon.cache.beside import beside
+from audio_cache_daemon.beside import beside
 parent = os.getpid()
 {work}
 with beside(work) as finish:
@@ -79,7 +79,7 @@ def test_a_process_of_several_threads_does_the_work_itself() -> None:
     script = """
 import os
 import threading
-from audio_cache_daemon.cache.beside import beside
+from audio_cache_daemon.beside import beside
 stop = threading.Event()
 threading.Thread(target=stop.wait).start()
 with beside(os.getpid) as finish:
