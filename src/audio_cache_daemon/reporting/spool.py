@@ -87,10 +87,10 @@ class Spool:
         self.mark = f"spool-{uuid4()}"
         """The text that stands for the list while the document around it is encoded; no other has it."""
         self._parts = [_Part() for _ in lists]
-        first, others = (list(zip(self._parts, lists, strict=True))[some] for some in (slice(1), slice(1, None)))
+        pairs = list(zip(self._parts, lists, strict=True))
         with ExitStack() as stack:
-            waits = [(part, stack.enter_context(beside(partial(part.fill, entries)))) for part, entries in others]
-            for part, entries in first:
+            waits = [(part, stack.enter_context(beside(partial(part.fill, entries)))) for part, entries in pairs[1:]]
+            for part, entries in pairs[:1]:
                 part.fill(entries)
             for part, wait in waits:
                 part.adopt(wait())
