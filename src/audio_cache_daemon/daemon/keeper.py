@@ -102,9 +102,10 @@ class Keeper:
         self._press_if_crossed(look)
 
     def _take_in(self, look: Look) -> None:
-        self.last_look = look
+        # Other threads read at any moment: who sees a look finds it counted, and who sees that there was one finds it.
         self.tally.count_look(look)
         self.chronicle.note_look(look)
+        self.last_look = look
         self.has_looked = True
 
     def _note_missing(self, missing: int) -> None:

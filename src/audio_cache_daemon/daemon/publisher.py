@@ -80,6 +80,8 @@ class Publisher:
     def _oversee(self, attendance: Attendance) -> Overview:
         """What the service knows, without a look at the disk."""
         keeper, pause = attendance.keeper, attendance.pause
+        # Asked for before the look itself, which may come in between.
+        was_looked_at = keeper.has_looked
         target = keeper.target
         schedule, due = target.settings.policy.schedule, self._timetable.next_run(keeper.name)
         return Overview(
@@ -93,7 +95,7 @@ class Publisher:
             problems=(*keeper.problems, *standing_problems(target, keeper.standing, attendance.accepted)),
             sight_problems=keeper.problems,
             accepted=attendance.accepted,
-            was_looked_at=keeper.has_looked,
+            was_looked_at=was_looked_at,
             is_deaf=not attendance.watch_figures.is_up,
         )
 
