@@ -71,7 +71,7 @@ with beside(work):
     command = [sys.executable, "-c", SCRIPT.format(work=work)]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     # The child has the pipe of the output too, so that the end of the output is the end of both.
-    assert subprocess.run(command, env=environment, check=False, capture_output=True, timeout=20).returncode == -9
+    assert subprocess.run(command, env=environment, check=False, capture_output=True, timeout=60).returncode == -9
 
 
 def test_a_process_of_several_threads_does_the_work_itself() -> None:

@@ -49,7 +49,7 @@ class Evil:
             codec_errors="surrogateescape",
         )
         child.sendline("n")
-        child.expect(pexpect.EOF, timeout=30)
+        child.expect(pexpect.EOF, timeout=60)
         child.close()
         return str(child.before)
 

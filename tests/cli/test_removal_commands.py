@@ -88,7 +88,7 @@ def test_on_a_terminal_it_asks(answer: str, left: int, cache: Path) -> None:
         ["-m", "audio_cache_daemon", "--cache-dir", str(cache), "clear"],
         encoding="utf-8",
         env={**os.environ, "AUDIO_CACHE_DAEMON_CONFIG": ""},
-        timeout=30,
+        timeout=60,
     )
     child.expect("Remove them\\?")
     child.sendline(answer)

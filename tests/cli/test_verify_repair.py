@@ -210,7 +210,7 @@ def test_on_a_terminal_repair_asks(cache: CacheBuilder) -> None:
     before = index_bytes(cache.location)
     arguments = ["-m", "audio_cache_daemon", "--cache-dir", str(cache.location.path), "--writer-stopped", "repair"]
     for answer, status in (("n", 2), ("y", 0)):
-        child = pexpect.spawn(sys.executable, arguments, encoding="utf-8", dimensions=(40, 120), timeout=30)
+        child = pexpect.spawn(sys.executable, arguments, encoding="utf-8", dimensions=(40, 120), timeout=60)
         child.expect_exact("Repair it?")
         child.sendline(answer)
         child.expect(pexpect.EOF)

@@ -18,7 +18,7 @@ from audio_cache_daemon.location import CacheLocation
 from builders import CacheBuilder
 
 QUICK_SERVICE = Path(__file__).with_name("quick_service.py")
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Longer than anything takes on a busy machine; nothing waits so long unless it fails."""
 
 DROP = {"rules": [{"name": "drop", "pattern": "drop"}], "limits": {"max_percent": "none"}}

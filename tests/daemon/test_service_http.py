@@ -33,7 +33,7 @@ def address_of(service: ServiceProcess) -> str:
 
 def get(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -185,7 +185,7 @@ def test_the_page_tells_what_the_service_did(tmp_path: Path, serve: Serve) -> No
 
 def test_the_page_may_load_nothing_from_elsewhere(tmp_path: Path, serve: Serve) -> None:
     address = address_of(serve(write_config(tmp_path / "config.yaml", make_dozen(tmp_path).location, DROP)))
-    with urllib.request.urlopen(f"{address}/", timeout=5) as answer:
+    with urllib.request.urlopen(f"{address}/", timeout=PATIENCE) as answer:
         policy = answer.headers["Content-Security-Policy"]
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
         assert answer.headers["Cache-Control"] == "no-store"

@@ -35,7 +35,7 @@ BUDGET = {
 }
 RULES = [{"name": "stale", "max_age": "70d"}, {"name": "takes", "dedupe": {"by": "prompt", "keep": 3}}]
 LIVE_BUDGET = {**BUDGET, "items": {"high": 30, "low": 20}}
-LONG_ENOUGH = 40.0
+LONG_ENOUGH = 90.0
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def order_for(location: CacheLocation, **more: float | str | tuple[int, ...]) ->
 
 def run_child(order: Order) -> Answer:
     """Carry out an order in a child process; what it answers."""
-    done = subprocess.run(command(order), env=environment(), capture_output=True, check=False, timeout=60)
+    done = subprocess.run(command(order), env=environment(), capture_output=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr.decode()
     return msgspec.json.decode(done.stdout, type=Answer)
 

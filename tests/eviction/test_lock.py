@@ -47,7 +47,7 @@ def test_who_waits_gets_the_lock_when_the_other_lets_go(tmp_path: Path) -> None:
     with cache_lock(location):
         waiting.start()
         assert results == []
-    waiting.join(timeout=30)
+    waiting.join(timeout=60)
     assert results == [RunResult.SUCCESS]
 
 

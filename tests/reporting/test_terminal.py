@@ -259,7 +259,7 @@ def test_a_real_terminal_gets_colour_symbols_and_a_bar() -> None:
     environ = {**os.environ, "TERM": "xterm-256color"}
     environ.pop("NO_COLOR", None)
     child = pexpect.spawn(sys.executable, ["-c", REPORT], env=environ, encoding="utf-8", dimensions=(24, 80))
-    child.expect(pexpect.EOF, timeout=20)
+    child.expect(pexpect.EOF, timeout=60)
     shown = child.before or ""
     child.close()
     assert child.exitstatus == 0
