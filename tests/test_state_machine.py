@@ -225,7 +225,6 @@ TestCacheMachine = CacheMachine.TestCase
 TestCacheMachine.settings = settings(
     max_examples=500 if SOAKING else 12,
     stateful_step_count=60 if SOAKING else 25,
-    deadline=None,
     derandomize=not SOAKING,
     database=None,
     suppress_health_check=list(HealthCheck),

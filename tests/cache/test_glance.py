@@ -39,7 +39,7 @@ def hostile_cache(directory: Path) -> CacheLocation:
     return write_lines(location, index.read_bytes() + b"not a row\n\n{}\n")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sets(st.integers(0, 12)))
 def test_what_is_looked_at_is_as_a_scan_has_it_and_the_rest_is_undecided(
     tmp_path_factory: pytest.TempPathFactory, chosen: set[int]

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from observing import STAMP, bare_cache, sound, states
@@ -240,7 +240,7 @@ EVENTS: dict[str, Callable[[Place], object]] = {
 }
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120)
 @given(
     happenings=st.lists(st.lists(st.sampled_from(sorted(EVENTS)), min_size=1, max_size=4), min_size=1, max_size=6),
     names_kept=st.sampled_from([1, 10_000]),

@@ -29,7 +29,7 @@ odd_scalars = st.one_of(
 )
 scalars = st.sampled_from(VALUES) | odd_scalars
 anything = st.recursive(scalars, lambda each: st.lists(each, max_size=3) | st.dictionaries(scalars, each, max_size=3))
-thorough = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+thorough = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _examples(schema: Any) -> list[object]:

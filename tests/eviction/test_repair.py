@@ -304,7 +304,7 @@ def spoil(slot: Slot, kind: str) -> None:
         slot.line = {"vectors": None, "emptied": b"\n", "foreign": b'{"path": "/x.wav", "note": 1}\n'}[kind]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(faults=damages(), unmatched=st.booleans())
 def test_no_repair_ever_loses_a_whole_item(faults: list[tuple[str, int]], unmatched: bool) -> None:
     """Whatever is wrong: line and vectors of each whole item are there afterwards, together, in their order.

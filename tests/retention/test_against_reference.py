@@ -32,14 +32,14 @@ def assert_agreement(scene: Scene, policy: Policy, *, enforce_limits: bool = Tru
     assert plan.undecidable == len(expected.undecidable)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(scenes(), policies(with_budget=False, with_limits=False))
 def test_rules_and_protections_agree_with_the_reference(scene: Scene, policy: Policy) -> None:
     """The same rows and strays go, by the same rule, with the same measured value, and the same are protected."""
     assert_agreement(scene, policy)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(scenes(), rules_of(by_ear, most=2), protections_of(most=1))
 def test_diverse_takes_agree_with_the_reference(
     scene: Scene, rules: tuple[Rule, ...], protect: tuple[Protection, ...]
@@ -48,7 +48,7 @@ def test_diverse_takes_agree_with_the_reference(
     assert_agreement(scene, Policy("test", rules=rules, protect=protect, limits=Limits(None, None)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(scenes(), rules_of(by_sound, most=2), protections_of(most=1), st.sampled_from([0, 128]))
 def test_likeness_agrees_with_the_reference(
     scene: Scene, rules: tuple[Rule, ...], protect: tuple[Protection, ...], small_group: int
@@ -58,21 +58,21 @@ def test_likeness_agrees_with_the_reference(
         assert_agreement(scene, Policy("test", rules=rules, protect=protect, limits=Limits(None, None)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(scenes(tidy=True), policies(most_rules=1, most_protections=1, with_limits=False))
 def test_the_budget_agrees_with_the_reference(scene: Scene, policy: Policy) -> None:
     """Each mark of the budget takes the same, with the bytes of shared files, other caches and two disks."""
     assert_agreement(scene, policy)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(scenes(tidy=True), policies(most_rules=2, most_protections=1))
 def test_the_limits_agree_with_the_reference(scene: Scene, policy: Policy) -> None:
     """The same plans are refused, and budgets are cut short at the same place."""
     assert_agreement(scene, policy)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(scenes(), policies(), st.booleans())
 def test_whole_policies_agree_with_the_reference(scene: Scene, policy: Policy, enforce_limits: bool) -> None:
     """All of it together, on caches with every kind of missing value."""

@@ -36,7 +36,7 @@ def owner_of(explanation: Explanation) -> str | None:
     return explanation.owner.rule.name if explanation.owner is not None else None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scenes(), policies())
 def test_an_explanation_names_the_rule_that_the_plan_names(scene: Scene, policy: Policy) -> None:
     """For each row and each file without one, kept or evicted."""
@@ -49,7 +49,7 @@ def test_an_explanation_names_the_rule_that_the_plan_names(scene: Scene, policy:
         assert owner_of(explain_stray(inventory, policy, NOW, stray)) == by_stray.get(stray)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scenes(), policies(with_budget=False, with_limits=False))
 def test_the_first_rule_that_selects_an_unprotected_decided_row_owns_it(scene: Scene, policy: Policy) -> None:
     """The rules' verdicts, read from the first to the last, give the owner."""
@@ -76,7 +76,7 @@ guards = st.lists(st.builds(YoungerThan, limits_in_seconds), max_size=1).map(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scenes(), rules_of(timely), guards)
 def test_when_a_rule_will_take_it_is_when_the_plan_as_of_then_does(
     scene: Scene, rules: tuple[Rule, ...], protect: tuple[Protection, ...]
@@ -101,7 +101,7 @@ def test_when_a_rule_will_take_it_is_when_the_plan_as_of_then_does(
             assert owners(then, getattr(then, kind))[subject] == following.rule.name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(scenes(tidy=True), budgets, rules_of(timely, most=1), st.booleans())
 def test_the_budget_takes_an_item_when_its_mark_reads_more_than_the_explanation_says(
     scene: Scene, budget: Budget, rules: tuple[Rule, ...], by_size: bool

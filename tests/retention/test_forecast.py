@@ -69,7 +69,7 @@ def _forecast(policy: Policy, rows: list[RowSpec], days: int, around: Surroundin
     return forecast(inventory(rows, around=around, patterns=patterns_of(policy)), policy, NOW, days)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(specs, max_size=6), policies)
 def test_a_forecast_agrees_with_a_simulation_day_by_day(rows: list[RowSpec], policy: Policy) -> None:
     """What comes, what goes by which rule, what stays, and its bytes; limits refuse on the same days."""
@@ -82,7 +82,7 @@ def test_a_forecast_agrees_with_a_simulation_day_by_day(rows: list[RowSpec], pol
     assert found == simulate(rows, policy, 4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(specs, max_size=6), policies)
 def test_the_size_without_the_policy_is_that_with_one_that_takes_nothing(rows: list[RowSpec], policy: Policy) -> None:
     """Whatever the policy does meanwhile; files that several rows name come once."""

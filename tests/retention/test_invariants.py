@@ -45,7 +45,7 @@ one_by_one: st.SearchStrategy[Criterion] = st.one_of(
 )
 """Criteria that look at one subject at a time."""
 
-quickly = settings(max_examples=60, deadline=None)
+quickly = settings(max_examples=60)
 
 
 def decide(inventory: Inventory, policy: Policy) -> Plan:

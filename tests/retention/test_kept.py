@@ -42,7 +42,7 @@ def _expected(explanation: Explanation) -> tuple[KeptReason, str | None]:
     return (KeptReason.UNDECIDABLE, unsure[0]) if unsure else (KeptReason.UNSELECTED, None)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scenes(), policies())
 def test_each_item_goes_or_stays_and_what_stays_has_the_reason_of_its_explanation(scene: Scene, policy: Policy) -> None:
     """Kept and evicted together are all items, and all files without a row."""
