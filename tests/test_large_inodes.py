@@ -30,12 +30,16 @@ POLICY = Policy(
     limits=Limits(max_items=None, max_percent=None),
 )
 
+_IN_SEQUENCE = {"st_mode", "st_ino", "st_dev", "st_nlink", "st_uid", "st_gid", "st_size"}
+
 
 def _enlarged(status: os.stat_result) -> os.stat_result:
     """The same with the highest bit of its inode set."""
     values = list(status)
     values[1] = status.st_ino | 2**63
-    return os.stat_result(values, {name: getattr(status, name) for name in dir(status) if name.startswith("st_")})
+    # Whole seconds are in the sequence, but without names: times are given beside it, once more and to the nanosecond.
+    further = (name for name in dir(status) if name.startswith("st_") and name not in _IN_SEQUENCE)
+    return os.stat_result(values, {name: getattr(status, name) for name in further})
 
 
 class _Entry:
