@@ -17,6 +17,7 @@ from trashed_cache import configure, fingerprint
 
 from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, STATE_DIRECTORY
 from builders import CacheBuilder
+from tools import with_mounts
 
 COMMAND = [sys.executable, "-m", "audio_cache_daemon"]
 STAMP = "_1700000000000.wav"
@@ -183,12 +184,8 @@ def test_a_link_in_place_of_a_file_of_the_cache_stops_a_run(tmp_path: Path, run:
 
 def in_a_namespace(setup: str, config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command where some file systems are mounted as `setup`, in shell, says; nobody else sees them."""
-    script = f'{setup} && exec "$@"'
-    command = ["unshare", "-rm", "sh", "-ec", script, "sh", *COMMAND, "--config", str(config), *arguments]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    if "unshare" in ran.stderr or "mount:" in ran.stderr:
-        pytest.skip(f"no mounts here: {ran.stderr}")
-    return ran
+    command = [*with_mounts(setup), *COMMAND, "--config", str(config), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 @pytest.mark.parametrize("mount", ["--bind {outside} {inner}", "--bind {outside}/a.wav {root}/bound.wav"])

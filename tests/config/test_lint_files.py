@@ -16,6 +16,7 @@ from audio_cache_daemon.config.lint_files import lint_files
 from audio_cache_daemon.config.settings import Settings
 from audio_cache_daemon.location import STATE_DIRECTORY
 from audio_cache_daemon.own_files import UNKNOWN_GROUP
+from tools import with_mounts
 
 NOBODY = 65534
 SHARED = 54321
@@ -134,11 +135,8 @@ def test_a_trash_on_another_file_system_is_an_error(load: Load, cache: Path) -> 
     settings = _settings(load, cache)
     code = "import pickle, sys; from audio_cache_daemon.config.lint_files import lint_files;"
     code += "print([finding.message for finding in lint_files(pickle.loads(sys.stdin.buffer.read()))])"
-    mount = f"mount -t tmpfs none {trash}"
-    command = ["unshare", "-rm", "sh", "-ec", f'{mount} && exec "$@"', "sh", sys.executable, "-c", code]
-    done = subprocess.run(command, input=pickle.dumps(settings), capture_output=True, check=False)
-    if done.returncode != 0 and b"mount" in done.stderr:
-        pytest.skip(f"no mounts here: {done.stderr.decode()}")
+    command = [*with_mounts(f"mount -t tmpfs none {trash}"), sys.executable, "-c", code]
+    done = subprocess.run(command, input=pickle.dumps(settings), capture_output=True, check=True)
     assert f"{trash} is on another file system than" in done.stdout.decode()
 
 

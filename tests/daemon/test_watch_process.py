@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from watch_child import Child, Report, running
 
 from audio_cache_daemon.location import CacheLocation
 from builders import CacheBuilder
+from tools import in_namespaces
 
 NOBODY = 65534
 QUEUE = 16_384
@@ -153,22 +153,15 @@ def test_a_directory_below_that_cant_be_read_is_passed_over(location: CacheLocat
         assert child.ask("hear", root).is_up
 
 
-def in_a_namespace() -> tuple[str, ...]:
-    """The command that runs another one with limits of its own; skips the test where that isn't allowed."""
-    command = ("unshare", "--user", "--map-root-user")
-    try:
-        subprocess.run([*command, "true"], check=True, capture_output=True, timeout=10)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no user namespaces here")
-    return command
-
-
 @pytest.mark.parametrize("watches", [0, 1, 3])
 def test_a_kernel_that_gives_too_few_watches_is_told_of(location: CacheLocation, root: Path, watches: int) -> None:
-    """The library ignores it below a root; half a watch would be worse than none: nobody would know which half."""
+    """The library ignores it below a root; half a watch would be worse than none: nobody would know which half.
+
+    A user namespace has limits of its own.
+    """
     for number in range(5):
         (root / "2033" / str(number)).mkdir()
-    with running(location, *in_a_namespace(), max_watches=watches) as child:
+    with running(location, *in_namespaces(), max_watches=watches) as child:
         report = child.read()
         assert report.mode == "periodic"
         assert not report.is_up

@@ -19,6 +19,7 @@ from audio_cache_daemon.location import ARRAY_NAMES, META_NAME, STATE_DIRECTORY,
 from audio_cache_daemon.manifest import TRASH
 from audio_cache_daemon.model import OutcomeKind
 from builders import CacheBuilder
+from tools import in_namespaces
 
 WRITER, STRANGER, GROUP = 12345, 23456, 34567
 INDEX = (META_NAME, *ARRAY_NAMES)
@@ -145,7 +146,14 @@ def test_after_a_colleague_each_member_of_the_group_can_run(open_directory: Path
     assert (answer.result, answer.error) == ("success", None)
 
 
+@pytest.fixture
+def _namespaces() -> None:
+    """For tests with `private_users`."""
+    in_namespaces()
+
+
 @needs_root
+@pytest.mark.usefixtures("_namespaces")
 def test_a_service_that_knows_no_user_but_its_own_shares_through_its_group(open_directory: Path) -> None:
     """The sandbox of a unit with PrivateUsers=: the generator's user has no number there that could be given."""
     location = make_dozen(open_directory).write()
@@ -161,6 +169,7 @@ def test_a_service_that_knows_no_user_but_its_own_shares_through_its_group(open_
 
 
 @needs_root
+@pytest.mark.usefixtures("_namespaces")
 def test_a_group_that_a_sandbox_hides_is_not_counted_on(open_directory: Path) -> None:
     """With PrivateUsers= a second group has no number either, so nobody can tell which one the files have: refused."""
     location = make_dozen(open_directory).write()
