@@ -35,8 +35,8 @@ def connect(server: HttpServer) -> socket.socket:
 
 
 def ask(server: HttpServer, path: str = "/", method: str = "GET") -> tuple[int, bytes]:
-    """Status and body of the answer, which must come within twenty seconds."""
-    connection = http.client.HTTPConnection(server.address.host, server.address.port, timeout=20)
+    """Status and body of the answer, which must come within two seconds."""
+    connection = http.client.HTTPConnection(server.address.host, server.address.port, timeout=2)
     try:
         connection.request(method, path)
         answer = connection.getresponse()

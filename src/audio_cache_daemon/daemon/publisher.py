@@ -72,6 +72,7 @@ class Publisher:
         for attendance in attended:
             overview, keeper = self._oversee(attendance), attendance.keeper
             known.append((overview, keeper.chronicle.history))
+            # After the look that the overview has: what that found is counted by then.
             samples |= keeper.tally.samples
             samples |= measure_watch(keeper.name, attendance.watch_figures, keeper.view.drift_total)
             samples |= measure(overview, now)
